@@ -1,0 +1,355 @@
+"""Everything that knows Dask, chunks and halos. Imports nothing of ours.
+
+``stencil``
+    maps a function that looks at neighbours over chunks; results come back in the caller's chunks.
+``pointwise``
+    maps a function of aligned pixels.
+``fold_pairs``
+    runs a long stack through an accumulator, chunk after chunk, each chunk read once.
+
+Data that is not lazy is handed to the function as it is. The function alone decides what happens at an image edge;
+Dask only lends neighbours, so whole and chunked results agree to the last bit.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import xarray as xr
+
+
+class Fold(Protocol):
+    """Accumulates a stack: ``begin``, ``add`` chunk after chunk of pairs, ``finish``; or ``run`` all at once."""
+
+    outputs: Sequence[str]
+    dtypes: Sequence[str]
+
+    def begin(self, like: Any, height: int, width: int) -> Any:
+        """Return the empty state."""
+
+    def add(self, state: Any, phase: Any, coherence: Any, first: int) -> Any:
+        """Return the state after more pairs."""
+
+    def finish(self, state: Any) -> tuple[Any, ...]:
+        """Return the outputs."""
+
+    def run(self, phase: Any, coherence: Any) -> tuple[Any, ...]:
+        """Return the outputs of arrays in memory."""
+
+    def keep(self, kept: Any) -> Any:
+        """Return the fold restricted to some of the pairs."""
+
+
+def is_lazy(array: xr.DataArray) -> bool:
+    """Tell whether the data is a Dask array."""
+    return array.chunks is not None
+
+
+def same_grid(*arrays: xr.DataArray | None) -> None:
+    """Raise ValueError unless all arrays share dims, shape and coordinates."""
+    given = [a for a in arrays if a is not None]
+    try:
+        xr.align(*given, join="exact", copy=False)
+    except ValueError as error:
+        names = " and ".join(repr(str(a.name)) for a in given)
+        raise ValueError(
+            f"{names} lie on different grids ({error}); bring them to one grid first, e.g. with .interp_like()"
+        ) from error
+
+
+def _merge(chunks: tuple[int, ...], least: int) -> tuple[int, ...]:
+    """Join neighbouring chunks until each is at least ``least`` long."""
+    merged: list[int] = []
+    for size in chunks:
+        if merged and (merged[-1] < least or size < least):
+            merged[-1] += size
+        else:
+            merged.append(size)
+    return tuple(merged)
+
+
+def _align_chunks(arrays: Sequence[Any], least: int) -> list[Any]:
+    """Give all Dask arrays the chunks of the first, none thinner than ``least`` along y and x."""
+    first = arrays[0]
+    chunks = tuple(_merge(c, least) for c in first.chunks[-2:])
+    wanted = (*first.chunks[:-2], *chunks)
+    return [None if a is None else a.rechunk(wanted[-a.ndim :]) for a in arrays]
+
+
+def _as_dask(array: Any, like: Any) -> Any:
+    """Return ``array`` as a Dask array chunked as ``like``."""
+    import dask.array as da
+
+    if array is None or isinstance(array, da.Array):
+        return array
+    return da.from_array(array, chunks=like.chunks[-array.ndim :], asarray=False)
+
+
+def stencil(
+    function: Callable[..., Any], *arrays: xr.DataArray | None, depth: int, outputs: int = 1, dtype: Any = np.float32,
+    **options: Any,
+) -> tuple[xr.DataArray, ...]:
+    """Map ``function(*blocks, **options)`` over blocks with ``depth`` neighbours on each side of y and x.
+
+    The function returns ``outputs`` stacked arrays of its first block's shape, (outputs, ..., y, x). The last arrays
+    may be None.
+    """
+    like = arrays[0]
+    if like is None:
+        raise TypeError("the first array of a stencil cannot be None")
+    same_grid(*arrays)
+    data = [None if a is None else a.data for a in arrays]
+    if not any(a is not None and is_lazy(a) for a in arrays):
+        results = function(*data, **options)
+        return tuple(like.copy(data=results[i]) for i in range(outputs))
+    return tuple(like.copy(data=out) for out in _stencil_dask(function, data, depth, outputs, dtype, options))
+
+
+def _stencil_dask(
+    function: Callable[..., Any], data: list[Any], depth: int, outputs: int, dtype: Any, options: Mapping[str, Any]
+) -> list[Any]:
+    import dask.array as da
+
+    lazy = next(d for d in data if isinstance(d, da.Array))
+    data = [_as_dask(d, lazy) for d in data]
+    caller = data[0].chunks
+    given = [d for d in _align_chunks(data, max(depth, 1)) if d is not None]
+    places = [i for i, d in enumerate(data) if d is not None]
+
+    ndim = given[0].ndim
+    halo = {ndim - 2 + axis: depth if len(given[0].chunks[ndim - 2 + axis]) > 1 else 0 for axis in (0, 1)}
+    lent = [da.overlap.overlap(g, depth={a - ndim + g.ndim: d for a, d in halo.items()}, boundary="none") for g in given]
+    together = da.map_blocks(
+        _call, *lent, function=function, places=places, number=len(data), options=dict(options), new_axis=0,
+        chunks=((outputs,), *lent[0].chunks), dtype=dtype, meta=_meta(lent[0], dtype, 1),
+    )
+    trim = {axis + 1: width for axis, width in halo.items()}
+    together = da.overlap.trim_internal(together, trim, boundary="none")
+    return [together[i].rechunk(caller) for i in range(outputs)]
+
+
+def _call(
+    *blocks: Any, function: Callable[..., Any], places: Sequence[int], number: int, options: Mapping[str, Any]
+) -> Any:
+    """Hand the blocks to ``function`` in their places, None elsewhere."""
+    full: list[Any] = [None] * number
+    for place, block in zip(places, blocks, strict=True):
+        full[place] = block
+    return function(*full, **options)
+
+
+def _meta(array: Any, dtype: Any, more: int) -> Any:
+    """Return an empty array of the kind the tasks will return."""
+    return array._meta.reshape((0,) * (array.ndim + more)).astype(dtype)
+
+
+def pointwise(function: Callable[..., Any], *arrays: xr.DataArray, dtype: Any, **options: Any) -> xr.DataArray:
+    """Map ``function(*blocks, **options)`` over aligned pixels; the grids must be the same."""
+    same_grid(*arrays)
+    return xr.apply_ufunc(
+        function, *arrays, kwargs=options, dask="parallelized", output_dtypes=[dtype], join="exact", keep_attrs=False
+    )
+
+
+def fold_pairs(
+    fold: Fold, phase: xr.DataArray, coherence: xr.DataArray | None, *, depth: int, kept: xr.DataArray | None = None
+) -> dict[str, xr.DataArray]:
+    """Fold the first dim of ``phase`` (pair, y, x) away; return the outputs of ``fold`` on (y, x).
+
+    ``depth`` rows and columns are needed before each pixel and one more after it. ``kept`` (pair) restricts the pairs
+    by values that are only known when computed.
+    """
+    same_grid(phase, coherence)
+    like = phase.isel({phase.dims[0]: 0}, drop=True)
+    lazy = any(a is not None and is_lazy(a) for a in (phase, coherence))
+    if lazy:
+        results: Sequence[Any] = _fold_dask(fold, phase, coherence, depth, kept)
+    else:
+        chosen = fold if kept is None else fold.keep(kept.values)
+        results = chosen.run(phase.data, None if coherence is None else coherence.data)
+    return {name: like.copy(data=data) for name, data in zip(fold.outputs, results, strict=True)}
+
+
+def _fold_dask(
+    fold: Fold, phase: xr.DataArray, coherence: xr.DataArray | None, depth: int, kept: xr.DataArray | None
+) -> list[Any]:
+    import dask.array as da
+
+    lazy = phase.data if is_lazy(phase) else coherence.data  # type: ignore[union-attr]
+    data = _as_dask(phase.data, lazy), _as_dask(None if coherence is None else coherence.data, lazy)
+    caller = data[0].chunks[1:]
+    stack, weight = _align_chunks(data, 2 * depth + 2)
+    keep = None if kept is None else (kept.data if is_lazy(kept) else np.asarray(kept.data))
+    if isinstance(keep, da.Array):
+        keep = keep.rechunk(-1)
+    graph, name = _fold_graph(fold, stack, weight, depth, keep)
+    chunks = stack.chunks[1:]
+    together = [_output(graph, name, i, chunks, stack, dtype) for i, dtype in enumerate(fold.dtypes)]
+    return [out.rechunk(caller) for out in together]
+
+
+def _output(graph: Any, name: str, index: int, chunks: Any, like: Any, dtype: str) -> Any:
+    import dask.array as da
+    from dask.highlevelgraph import HighLevelGraph
+
+    own = f"{name}-{index}"
+    picks = {
+        (own, i, j): (_pick, (f"{name}-done", i, j), index)
+        for i in range(len(chunks[0]))
+        for j in range(len(chunks[1]))
+    }
+    layers = HighLevelGraph.merge(graph, HighLevelGraph({own: picks}, {own: {f"{name}-done"}}))
+    return da.Array(layers, own, chunks, dtype=dtype, meta=_meta(like, dtype, -1))
+
+
+def _pick(results: tuple[Any, ...], index: int) -> Any:
+    return results[index]
+
+
+def _fold_graph(fold: Fold, stack: Any, weight: Any, depth: int, keep: Any) -> tuple[Any, str]:
+    """Return the graph of a chained fold.
+
+    Per spatial chunk: one task a chunk of pairs (state in, state out), then one that finishes. A chunk's own state is
+    exact except near edges it shares; for those, thin borders of every chunk are carried along with its state, and the
+    last task computes the few rows and columns that need a neighbour from the borders of both. So every chunk is read
+    once, and only one is held at a time.
+    """
+    from dask.base import tokenize
+    from dask.highlevelgraph import HighLevelGraph
+
+    name = "fold-" + tokenize(fold, stack.name, getattr(weight, "name", None), depth, getattr(keep, "name", keep))
+    starts = np.concatenate([[0], np.cumsum(stack.chunks[0])]).tolist()
+    rows, cols = len(stack.chunks[1]), len(stack.chunks[2])
+    pairs = len(stack.chunks[0])
+    keep_key = keep if keep is None or isinstance(keep, np.ndarray) else (keep.name, 0)
+    tasks: dict[Any, Any] = {}
+    for i in range(rows):
+        for j in range(cols):
+            shape = stack.chunks[1][i], stack.chunks[2][j]
+            sides = (i > 0, i < rows - 1, j > 0, j < cols - 1)
+            for k in range(pairs):
+                before = None if k == 0 else (f"{name}-add", k - 1, i, j)
+                block = (stack.name, k, i, j)
+                other = None if weight is None else (weight.name, k, i, j)
+                tasks[f"{name}-add", k, i, j] = (
+                    _add, fold, before, block, other, starts[k], shape, depth, sides, keep_key
+                )
+            last = (f"{name}-add", pairs - 1, i, j)
+            tasks[f"{name}-state", i, j] = (_pick, last, 0)
+            tasks[f"{name}-borders", i, j] = (_pick, last, 1)
+            near = [
+                (f"{name}-borders", i + di, j + dj) if 0 <= i + di < rows and 0 <= j + dj < cols else None
+                for di in (-1, 0, 1)
+                for dj in (-1, 0, 1)
+            ]
+            tasks[f"{name}-done", i, j] = (_finish, fold, (f"{name}-state", i, j), near, depth, keep_key)
+    sources = [a for a in (stack, weight, keep) if hasattr(a, "dask")]
+    graph = HighLevelGraph.from_collections(f"{name}-done", tasks, dependencies=sources)
+    return graph, name
+
+
+def _chosen(fold: Fold, keep: Any) -> Any:
+    return fold if keep is None else fold.keep(keep)
+
+
+def _add(
+    fold: Fold, before: Any, phase: Any, coherence: Any, first: int, shape: tuple[int, int], depth: int,
+    sides: tuple[bool, ...], keep: Any,
+) -> tuple[Any, list[Any]]:
+    """Fold one chunk of pairs; return the state and the borders of all pairs so far."""
+    fold = _chosen(fold, keep)
+    state, borders = (fold.begin(phase, *shape), []) if before is None else before
+    state = fold.add(state, phase, coherence, first)
+    return state, [*borders, _cut_borders(phase, coherence, depth, sides)]
+
+
+def _cut_borders(phase: Any, coherence: Any, depth: int, sides: tuple[bool, ...]) -> list[Any]:
+    """Return copies of the top, bottom, left and right borders of a chunk, None where nothing lies beyond."""
+    width = 2 * depth + 1
+    cuts = (np.s_[:, :width], np.s_[:, -width:], np.s_[..., :width], np.s_[..., -width:])
+    return [
+        None if not side else [None if a is None else a[cut].copy() for a in (phase, coherence)]
+        for side, cut in zip(sides, cuts, strict=True)
+    ]
+
+
+_TOP, _BOTTOM, _LEFT, _RIGHT = range(4)
+
+
+def _finish(fold: Fold, state: Any, near: list[Any], depth: int, keep: Any) -> tuple[Any, ...]:
+    """Finish one spatial chunk: its own pixels from its state, those next to an edge it shares from the borders."""
+    fold = _chosen(fold, keep)
+    results = fold.finish(state)
+    shared = [side for side in (_TOP, _BOTTOM, _LEFT, _RIGHT) if near[4][0][side] is not None]
+    results = tuple(r.copy() for r in results) if shared else results
+    for side in shared:
+        _mend_side(fold, results, near, depth, side)
+    return results
+
+
+def _mend_side(fold: Fold, results: tuple[Any, ...], near: list[Any], depth: int, side: int) -> None:
+    """Recompute the rows (columns) next to one shared edge from a band that holds what they need on both sides."""
+    number = depth if side in (_TOP, _LEFT) else depth + 1
+    if number == 0:
+        return
+    band = fold.run(_band(near, depth, side, 0), _band(near, depth, side, 1))
+    height, width = results[0].shape
+    before = depth if near[1 if side in (_LEFT, _RIGHT) else 3] is not None else 0
+    for result, source in zip(results, band, strict=True):
+        if side in (_TOP, _BOTTOM):
+            target = slice(0, depth) if side == _TOP else slice(height - number, height)
+            result[target] = source[depth : depth + number, before : before + width]
+        else:
+            target = slice(0, depth) if side == _LEFT else slice(width - number, width)
+            result[:, target] = source[before : before + height, depth : depth + number]
+
+
+def _band(near: list[Any], depth: int, side: int, index: int) -> Any:
+    """Return the band along one shared edge, (pair, y, x), joined from the borders of up to six chunks.
+
+    It holds ``depth`` rows (columns) before the wanted ones and ``depth + 1`` after them, and at its ends the same
+    from the neighbours there, if any.
+    """
+    if near[4][0][side][index] is None:
+        return None
+    if side in (_TOP, _BOTTOM):
+        across, along = (-1, 0) if side == _TOP else (0, 1), (-1, 0, 1)
+    else:
+        across, along = (-1, 0, 1), (-1, 0) if side == _LEFT else (0, 1)
+    rows = [
+        _concatenate([_piece(near, depth, side, index, di, dj) for dj in along if near[3 * di + dj + 4]], axis=2)
+        for di in across
+        if near[3 * di + 4]
+    ]
+    return rows[0] if len(rows) == 1 else _concatenate(rows, axis=1)
+
+
+def _piece(near: list[Any], depth: int, side: int, index: int, di: int, dj: int) -> Any:
+    """Return what the chunk ``(di, dj)`` away lends to a band."""
+    edge = {-1: _BOTTOM, 1: _TOP}.get(di, {-1: _RIGHT, 1: _LEFT}.get(dj, side))
+    parts = [chunk[edge][index] for chunk in near[3 * di + dj + 4]]
+    whole = parts[0] if len(parts) == 1 else _concatenate(parts, axis=0)
+    own = 2 * depth + 1
+    rows = _lent(whole.shape[1], depth, di, (_TOP, _BOTTOM), side, own)
+    cols = _lent(whole.shape[2], depth, dj, (_LEFT, _RIGHT), side, own)
+    return whole[:, rows, cols]
+
+
+def _lent(length: int, depth: int, step: int, sides: tuple[int, int], side: int, own: int) -> slice:
+    """Return which indices of a border are lent along one axis."""
+    if step == -1:
+        return slice(length - depth, length)
+    if step == 1:
+        return slice(0, depth + 1)
+    if side == sides[0]:
+        return slice(0, own)
+    return slice(length - own, length) if side == sides[1] else slice(None)
+
+
+def _concatenate(parts: list[Any], axis: int) -> Any:
+    cupy = sys.modules.get("cupy")
+    module = cupy if cupy is not None and isinstance(parts[0], cupy.ndarray) else np
+    return module.concatenate(parts, axis=axis)

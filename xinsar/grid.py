@@ -61,7 +61,9 @@ def _step_of_one(obj: xr.Dataset | xr.DataArray, name: str) -> float:
     other = "y" if name == "x" else "x"
     if other in obj.coords and obj[other].size > 1:
         return step(obj, other) * (-1 if name == "y" else 1)
-    raise ValueError(f"{name}: one pixel has no spacing; write the affine transform with .rio.write_transform()")
+    raise ValueError(
+        f"{name}: one pixel has no spacing; write the affine transform with .rio.write_transform()"
+    )
 
 
 def pixel_spacing(obj: xr.Dataset | xr.DataArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

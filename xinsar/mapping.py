@@ -4,6 +4,8 @@
     maps a function that looks at neighbours over chunks; results come back in the caller's chunks.
 ``pointwise``
     maps a function of aligned pixels.
+``whole_images``
+    maps a function that must see all of an image, one task an image.
 ``fold_pairs``
     runs a long stack through an accumulator, chunk after chunk, each chunk read once.
 
@@ -14,7 +16,7 @@ Dask only lends neighbours, so whole and chunked results agree to the last bit.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -89,7 +91,11 @@ def _as_dask(array: Any, like: Any) -> Any:
 
 
 def stencil(
-    function: Callable[..., Any], *arrays: xr.DataArray | None, depth: int, outputs: int = 1, dtype: Any = np.float32,
+    function: Callable[..., Any],
+    *arrays: xr.DataArray | None,
+    depth: int,
+    outputs: int = 1,
+    dtype: Any = np.float32,
     **options: Any,
 ) -> tuple[xr.DataArray, ...]:
     """Map ``function(*blocks, **options)`` over blocks with ``depth`` neighbours on each side of y and x.
@@ -109,7 +115,12 @@ def stencil(
 
 
 def _stencil_dask(
-    function: Callable[..., Any], data: list[Any], depth: int, outputs: int, dtype: Any, options: Mapping[str, Any]
+    function: Callable[..., Any],
+    data: list[Any],
+    depth: int,
+    outputs: int,
+    dtype: Any,
+    options: Mapping[str, Any],
 ) -> list[Any]:
     import dask.array as da
 
@@ -121,10 +132,21 @@ def _stencil_dask(
 
     ndim = given[0].ndim
     halo = {ndim - 2 + axis: depth if len(given[0].chunks[ndim - 2 + axis]) > 1 else 0 for axis in (0, 1)}
-    lent = [da.overlap.overlap(g, depth={a - ndim + g.ndim: d for a, d in halo.items()}, boundary="none") for g in given]
+    lent = [
+        da.overlap.overlap(g, depth={a - ndim + g.ndim: d for a, d in halo.items()}, boundary="none")
+        for g in given
+    ]
     together = da.map_blocks(
-        _call, *lent, function=function, places=places, number=len(data), options=dict(options), new_axis=0,
-        chunks=((outputs,), *lent[0].chunks), dtype=dtype, meta=_meta(lent[0], dtype, 1),
+        _call,
+        *lent,
+        function=function,
+        places=places,
+        number=len(data),
+        options=dict(options),
+        new_axis=0,
+        chunks=((outputs,), *lent[0].chunks),
+        dtype=dtype,
+        meta=_meta(lent[0], dtype, 1),
     )
     trim = {axis + 1: width for axis, width in halo.items()}
     together = da.overlap.trim_internal(together, trim, boundary="none")
@@ -146,20 +168,33 @@ def _meta(array: Any, dtype: Any, more: int) -> Any:
     return array._meta.reshape((0,) * (array.ndim + more)).astype(dtype)
 
 
-def pointwise(function: Callable[..., Any], *arrays: xr.DataArray, dtype: Any, **options: Any) -> xr.DataArray:
+def pointwise(
+    function: Callable[..., Any], *arrays: xr.DataArray, dtype: Any, **options: Any
+) -> xr.DataArray:
     """Map ``function(*blocks, **options)`` over aligned pixels; the grids must be the same."""
     same_grid(*arrays)
     return xr.apply_ufunc(
-        function, *arrays, kwargs=options, dask="parallelized", output_dtypes=[dtype], join="exact", keep_attrs=False
+        function,
+        *arrays,
+        kwargs=options,
+        dask="parallelized",
+        output_dtypes=[dtype],
+        join="exact",
+        keep_attrs=False,
     )
 
 
 def fold_pairs(
-    fold: Fold, phase: xr.DataArray, coherence: xr.DataArray | None, *, depth: int, kept: xr.DataArray | None = None
+    fold: Fold,
+    phase: xr.DataArray,
+    coherence: xr.DataArray | None,
+    *,
+    depth: int,
+    kept: xr.DataArray | None = None,
 ) -> dict[str, xr.DataArray]:
     """Fold the first dim of ``phase`` (pair, y, x) away; return the outputs of ``fold`` on (y, x).
 
-    ``depth`` rows and columns are needed before each pixel and one more after it. ``kept`` (pair) restricts the pairs
+    ``depth`` rows and columns are needed before each pixel and one more after it; -1: none at all. ``kept`` (pair) restricts the pairs
     by values that are only known when computed.
     """
     same_grid(phase, coherence)
@@ -220,7 +255,9 @@ def _fold_graph(fold: Fold, stack: Any, weight: Any, depth: int, keep: Any) -> t
     from dask.base import tokenize
     from dask.highlevelgraph import HighLevelGraph
 
-    name = "fold-" + tokenize(fold, stack.name, getattr(weight, "name", None), depth, getattr(keep, "name", keep))
+    name = "fold-" + tokenize(
+        fold, stack.name, getattr(weight, "name", None), depth, getattr(keep, "name", keep)
+    )
     starts = np.concatenate([[0], np.cumsum(stack.chunks[0])]).tolist()
     rows, cols = len(stack.chunks[1]), len(stack.chunks[2])
     pairs = len(stack.chunks[0])
@@ -229,13 +266,22 @@ def _fold_graph(fold: Fold, stack: Any, weight: Any, depth: int, keep: Any) -> t
     for i in range(rows):
         for j in range(cols):
             shape = stack.chunks[1][i], stack.chunks[2][j]
-            sides = (i > 0, i < rows - 1, j > 0, j < cols - 1)
+            sides = tuple(depth >= 0 and s for s in (i > 0, i < rows - 1, j > 0, j < cols - 1))
             for k in range(pairs):
                 before = None if k == 0 else (f"{name}-add", k - 1, i, j)
                 block = (stack.name, k, i, j)
                 other = None if weight is None else (weight.name, k, i, j)
                 tasks[f"{name}-add", k, i, j] = (
-                    _add, fold, before, block, other, starts[k], shape, depth, sides, keep_key
+                    _add,
+                    fold,
+                    before,
+                    block,
+                    other,
+                    starts[k],
+                    shape,
+                    depth,
+                    sides,
+                    keep_key,
                 )
             last = (f"{name}-add", pairs - 1, i, j)
             tasks[f"{name}-state", i, j] = (_pick, last, 0)
@@ -256,8 +302,15 @@ def _chosen(fold: Fold, keep: Any) -> Any:
 
 
 def _add(
-    fold: Fold, before: Any, phase: Any, coherence: Any, first: int, shape: tuple[int, int], depth: int,
-    sides: tuple[bool, ...], keep: Any,
+    fold: Fold,
+    before: Any,
+    phase: Any,
+    coherence: Any,
+    first: int,
+    shape: tuple[int, int],
+    depth: int,
+    sides: tuple[bool, ...],
+    keep: Any,
 ) -> tuple[Any, list[Any]]:
     """Fold one chunk of pairs; return the state and the borders of all pairs so far."""
     fold = _chosen(fold, keep)
@@ -320,7 +373,9 @@ def _band(near: list[Any], depth: int, side: int, index: int) -> Any:
     else:
         across, along = (-1, 0, 1), (-1, 0) if side == _LEFT else (0, 1)
     rows = [
-        _concatenate([_piece(near, depth, side, index, di, dj) for dj in along if near[3 * di + dj + 4]], axis=2)
+        _concatenate(
+            [_piece(near, depth, side, index, di, dj) for dj in along if near[3 * di + dj + 4]], axis=2
+        )
         for di in across
         if near[3 * di + 4]
     ]
@@ -353,3 +408,57 @@ def _concatenate(parts: list[Any], axis: int) -> Any:
     cupy = sys.modules.get("cupy")
     module = cupy if cupy is not None and isinstance(parts[0], cupy.ndarray) else np
     return module.concatenate(parts, axis=axis)
+
+
+def on_lattice(array: xr.DataArray, step: int) -> xr.DataArray:
+    """Return ``array`` with chunks that begin at multiples of ``step`` pixels along y and x, counted from the image's corner.
+
+    With a ``depth`` that is a multiple of ``step`` too, every block of a :func:`stencil` begins on that lattice, so a
+    function that works in patches needs not know where its block lies. Data that is not lazy is returned as it is.
+    """
+    if not is_lazy(array):
+        return array
+    chunks = {dim: _snap(array.chunksizes[dim], step) for dim in array.dims[-2:]}
+    return array.chunk(chunks)
+
+
+def _snap(chunks: tuple[int, ...], step: int) -> tuple[int, ...]:
+    """Move the inner borders of ``chunks`` to the nearest multiples of ``step``."""
+    ends = np.cumsum(chunks)
+    inner = {step * round(int(end) / step) for end in ends[:-1]}
+    borders = sorted(b for b in inner if 0 < b < ends[-1])
+    return tuple(int(n) for n in np.diff([0, *borders, int(ends[-1])]))
+
+
+def whole_images(
+    function: Callable[..., Any], *arrays: xr.DataArray | None, dtype: Any = np.float32, **options: Any
+) -> xr.DataArray:
+    """Map ``function(*images, **options)`` over whole images, one task for each (y, x) plane of the first array.
+
+    The function gets arrays (..., y, x) and returns one of its first argument's shape; further arrays may have fewer
+    leading dims, or be None. The result comes back in the caller's chunks.
+    """
+    like = arrays[0]
+    if like is None:
+        raise TypeError("the first array of whole images cannot be None")
+    same_grid(*arrays)
+    places = [i for i, a in enumerate(arrays) if a is not None]
+    plane = list(like.dims[-2:])
+    lazy = any(a is not None and is_lazy(a) for a in arrays)
+    given = [_by_plane(a, plane) if lazy else a for a in arrays if a is not None]
+    result = xr.apply_ufunc(
+        _call,
+        *given,
+        input_core_dims=[plane] * len(given),
+        output_core_dims=[plane],
+        kwargs={"function": function, "places": places, "number": len(arrays), "options": options},
+        dask="parallelized",
+        output_dtypes=[dtype],
+        join="exact",
+    )
+    return result.chunk(like.chunksizes) if is_lazy(like) else result
+
+
+def _by_plane(array: xr.DataArray, plane: Sequence[Hashable]) -> xr.DataArray:
+    """Return ``array`` as a Dask array with a chunk for each plane."""
+    return array.chunk({dim: -1 if dim in plane else 1 for dim in array.dims})

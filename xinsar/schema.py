@@ -103,6 +103,22 @@ GRADIENT_X = _row(
     optional=("pair",),
     attrs=_EDGE,
 )
+UNWRAPPED_GRADIENT_Y = _row(
+    "unwrapped_gradient_y",
+    _PAIR,
+    "rad",
+    "unwrapped phase gradient along increasing y index",
+    optional=("pair",),
+    attrs=_EDGE,
+)
+UNWRAPPED_GRADIENT_X = _row(
+    "unwrapped_gradient_x",
+    _PAIR,
+    "rad",
+    "unwrapped phase gradient along increasing x index",
+    optional=("pair",),
+    attrs=_EDGE,
+)
 GRADIENT_COHERENCE_Y = _row(
     "gradient_coherence_y",
     _MAP,
@@ -130,6 +146,7 @@ SLOPE = _row("slope", _MAP, "degree", "terrain slope")
 ASPECT = _row("aspect", _MAP, "degree", "azimuth of steepest descent, clockwise from north")
 SENSITIVITY = _row("sensitivity", _MAP, "1", "share of downslope motion seen along the line of sight")
 SNOW = _row("snow", _MAP, "1", "snow", kind="b")
+NDSI = _row("ndsi", _MAP, "1", "normalised difference snow index")
 WATER = _row("water", _MAP, "1", "water", kind="b")
 LAYOVER = _row("layover", _MAP, "1", "layover", kind="b")
 SHADOW = _row("shadow", _MAP, "1", "radar shadow", kind="b")

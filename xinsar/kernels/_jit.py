@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001  (numba dictates the signatures of intrinsics)
 """The one place where numba is configured.
 
 ``jit`` compiles without the GIL and caches on disk. numba notices a changed file but not a changed callee in

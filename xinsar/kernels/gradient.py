@@ -85,7 +85,15 @@ def _add_row(z: Any, here: int, below: int, r: int, total: Any) -> None:
 
 @jit
 def mark_edges(
-    z: Any, here: int, below: int, valid: Any, v: int, rows_here: Any, rows_below: Any, cols: Any, min_weight: Any,
+    z: Any,
+    here: int,
+    below: int,
+    valid: Any,
+    v: int,
+    rows_here: Any,
+    rows_below: Any,
+    cols: Any,
+    min_weight: Any,
     good: Any,
 ) -> None:
     """Write 1 into ``good`` (2, x) where the edge along y, along x has a value in this pair, else 0."""
@@ -145,8 +153,25 @@ def _add_good(z: Any, here: int, below: int, r: int, good: Any, total: Any) -> N
 
 @jit
 def _fold_tile(
-    phase: Any, coherence: Any, taps: Any, top: int, bottom: int, start: int, limit: Any, min_weight: Any, ticks: Any,
-    rows: Any, cols: Any, row: Any, sums: Any, valid: Any, z: Any, good: Any, product: Any, total: Any, missing: Any,
+    phase: Any,
+    coherence: Any,
+    taps: Any,
+    top: int,
+    bottom: int,
+    start: int,
+    limit: Any,
+    min_weight: Any,
+    ticks: Any,
+    rows: Any,
+    cols: Any,
+    row: Any,
+    sums: Any,
+    valid: Any,
+    z: Any,
+    good: Any,
+    product: Any,
+    total: Any,
+    missing: Any,
 ) -> int:
     """Fold rows ``top..bottom`` of every pair into ``product`` (or, where that is None, the ``total`` of angles).
 
@@ -189,9 +214,20 @@ def _fold_numpy(
     buffers = workspace(fold.tile, width, half)
     for top in range(*rows, fold.tile):
         status = _fold_tile(
-            phase, coherence, (0,) * fold.window, top, min(top + fold.tile, rows[1]), rows[0], fold.limit,
-            np.float32(fold.min_weight), fold.part(first, len(phase)), inside(height, half), inside(width, half),
-            *buffers, *sinks, missing,
+            phase,
+            coherence,
+            (0,) * fold.window,
+            top,
+            min(top + fold.tile, rows[1]),
+            rows[0],
+            fold.limit,
+            np.float32(fold.min_weight),
+            fold.part(first, len(phase)),
+            inside(height, half),
+            inside(width, half),
+            *buffers,
+            *sinks,
+            missing,
         )
         legal(status, phase, coherence)
 
@@ -217,7 +253,9 @@ class State:
     def look(self) -> tuple[Any, ...]:
         """Return the arrays to read them."""
         if self._arrays is None:
-            raise RuntimeError("the state of this stack was used already; compute the stack again from its start")
+            raise RuntimeError(
+                "the state of this stack was used already; compute the stack again from its start"
+            )
         return self._arrays
 
 
@@ -282,7 +320,9 @@ class Edges:
         """Return the outputs, arrays of (y, x)."""
         raise NotImplementedError
 
-    def add(self, state: State, phase: Any, coherence: Any, first: int, rows: tuple[int, int] | None = None) -> State:
+    def add(
+        self, state: State, phase: Any, coherence: Any, first: int, rows: tuple[int, int] | None = None
+    ) -> State:
         """Return the state after the pairs ``first, first + 1, ...`` that ``phase`` and ``coherence`` hold."""
         arrays = state.take()
         phase, coherence = prepare(phase, wrap=not self.wrapped), prepare(coherence)

@@ -24,7 +24,12 @@ ROUND = _F(12582912.0)
 """1.5 * 2**23: adding it rounds a small float32 to an integer held in its low bits."""
 S1, S2, S3, S4 = _F(-0.16666656732559204), _F(0.008333017118275166), _F(-0.00019806614727713168), _F(2.6e-06)
 C1, C2, C3, C4 = _F(0.041666656732559204), _F(-0.0013888569083064795), _F(2.4769304e-05), _F(-2.6193811e-07)
-A1, A2, A3, A4 = _F(-0.3333165943622589), _F(0.19962702691555023), _F(-0.13976575434207916), _F(0.09794218093156815)
+A1, A2, A3, A4 = (
+    _F(-0.3333165943622589),
+    _F(0.19962702691555023),
+    _F(-0.13976575434207916),
+    _F(0.09794218093156815),
+)
 A5, A6, A7 = _F(-0.05777335166931152), _F(0.023039963096380234), _F(-0.004355357028543949)
 ZERO, HALF, ONE = _F(0), _F(0.5), _F(1)
 PI, HALF_PI, NAN = _F(np.pi), _F(np.pi / 2), _F(np.nan)
@@ -145,8 +150,17 @@ def _clear(sums: Any, r: int) -> None:
 
 @jit
 def gather(
-    phase: Any, coherence: Any, k: int, top: int, bottom: int, taps: Any, limit: Any, planes: int,
-    row: Any, sums: Any, valid: Any,
+    phase: Any,
+    coherence: Any,
+    k: int,
+    top: int,
+    bottom: int,
+    taps: Any,
+    limit: Any,
+    planes: int,
+    row: Any,
+    sums: Any,
+    valid: Any,
 ) -> int:
     """Fill ``sums`` with the across-sums of rows ``top - half`` to ``bottom + half`` of pair ``k``.
 
@@ -173,8 +187,16 @@ def gather(
 
 @jit
 def _gather_with_gaps(
-    phase: Any, coherence: Any, k: int, top: int, bottom: int, taps: Any, limit: Any,
-    row: Any, sums: Any, valid: Any,
+    phase: Any,
+    coherence: Any,
+    k: int,
+    top: int,
+    bottom: int,
+    taps: Any,
+    limit: Any,
+    row: Any,
+    sums: Any,
+    valid: Any,
 ) -> int:
     half = len(taps) // 2
     worst = GAPS

@@ -39,6 +39,7 @@ from xinsar.kernels.phasor import (
 _F = np.float32
 TOP_COHERENCE = _F(0.98)
 NEWTON_STEPS = 5
+BLOCK = 512
 RATE_TILE = 16
 """Rows held in cache while the pairs of one interval pass over them."""
 EDGE_OF_ALIAS = 0.9
@@ -66,7 +67,18 @@ def _weigh(re: Any, im: Any, here: Any, there: Any) -> Any:
 
 @jit
 def _put(
-    sums: Any, weights: Any, r: int, g: int, x: int, p: int, q: int, dt: Any, lever: Any, weight: Any, a: Any, b: Any
+    sums: Any,
+    weights: Any,
+    r: int,
+    g: int,
+    x: int,
+    p: int,
+    q: int,
+    dt: Any,
+    lever: Any,
+    weight: Any,
+    a: Any,
+    b: Any,
 ) -> None:
     """Add one weighted phasor to the planes from ``p`` on, its weight to those from ``q`` on."""
     sums[r, g, p, x] += a
@@ -123,9 +135,32 @@ def _mark_dates(good: Any, r: int, first: int, second: int, dates: Any) -> None:
 
 @jit
 def _fold_tile(
-    phase: Any, coherence: Any, taps: Any, top: int, bottom: int, start: int, limit: Any, min_weight: Any, ticks: Any,
-    groups: Any, years: Any, levers: Any, firsts: Any, seconds: Any, rows: Any, cols: Any, row: Any, window_sums: Any,
-    valid: Any, z: Any, good: Any, sums: Any, weights: Any, missing: Any, dates: Any, row_dates: Any,
+    phase: Any,
+    coherence: Any,
+    taps: Any,
+    top: int,
+    bottom: int,
+    start: int,
+    limit: Any,
+    min_weight: Any,
+    ticks: Any,
+    groups: Any,
+    years: Any,
+    levers: Any,
+    firsts: Any,
+    seconds: Any,
+    rows: Any,
+    cols: Any,
+    row: Any,
+    window_sums: Any,
+    valid: Any,
+    z: Any,
+    good: Any,
+    sums: Any,
+    weights: Any,
+    missing: Any,
+    dates: Any,
+    row_dates: Any,
 ) -> int:
     """Fold rows ``top..bottom`` of every pair into accumulators that begin at row ``start``."""
     half = len(taps) // 2
@@ -143,7 +178,9 @@ def _fold_tile(
             here, below = (r - top) % 2, (r - top + 1) % 2
             sum_down(window_sums, planes, r - top + 1, taps, below, z)
             if status != CLEAN:
-                mark_edges(z, here, below, valid, r - top + half, rows[r], rows[r + 1], cols, min_weight, good)
+                mark_edges(
+                    z, here, below, valid, r - top + half, rows[r], rows[r + 1], cols, min_weight, good
+                )
             _quality_row(z, below, rows[r + 1], cols, status)
             if status == CLEAN:
                 _add_row(z, here, below, r - start, groups[k], years[k], lever, None, sums, weights)
@@ -165,9 +202,20 @@ def _fold_numpy(
     buffers = workspace(fold.tile, width, half)
     for top in range(*rows, fold.tile):
         status = _fold_tile(
-            phase, coherence, (0,) * fold.window, top, min(top + fold.tile, rows[1]), rows[0], fold.limit,
-            _F(fold.min_weight), fold.part(first, len(phase)), *per_pair, inside(height, half), inside(width, half),
-            *buffers, *state,
+            phase,
+            coherence,
+            (0,) * fold.window,
+            top,
+            min(top + fold.tile, rows[1]),
+            rows[0],
+            fold.limit,
+            _F(fold.min_weight),
+            fold.part(first, len(phase)),
+            *per_pair,
+            inside(height, half),
+            inside(width, half),
+            *buffers,
+            *state,
         )
         legal(status, phase, coherence)
 
@@ -176,27 +224,49 @@ fold_rate = Kernel("phase_gradient_stack", numpy=_fold_numpy)
 
 
 @jit
-def _search_row(sums: Any, r: int, plane: int, intervals: Any, cosines: Any, sines: Any, rate: Any, best: Any,
-                even: Any, odd: Any) -> None:
-    """Write the grid point with the largest J of each pixel of a row into ``rate`` (in grid steps)."""
+def _search_row(sums: Any, r: int, plane: int, cosines: Any, sines: Any, rate: Any, block: Any, best: Any) -> None:
+    """Write the grid point with the largest J of each pixel of a row into ``rate`` (in grid steps).
+
+    Pixels go in blocks (``block``: the sums of all intervals; ``best``: J, its even and odd part, its place) that
+    stay in the first cache while the whole grid passes over them.
+    """
     width = sums.shape[3]
-    for x in range(width):
+    for start in range(0, width, BLOCK):
+        number = min(BLOCK, width - start)
+        for g in range(sums.shape[1]):
+            block[0, g, :number] = sums[r, g, plane, start : start + number]
+            block[1, g, :number] = sums[r, g, plane + 1, start : start + number]
+        _search_block(block[0], block[1], cosines, sines, best[0], best[1], best[2], best[3])
+        rate[start : start + number] = best[3, :number]
+
+
+@jit
+def _add_four(rows: Any, g: int, a: Any, b: Any, c: Any, d: Any, total: Any) -> None:
+    """Add four weighted rows at once: fewer passes over ``total``."""
+    for x in range(BLOCK):
+        low = fma(rows[g + 1, x], b, rows[g, x] * a)
+        total[x] += fma(rows[g + 3, x], d, fma(rows[g + 2, x], c, low))
+
+
+@jit
+def _search_block(
+    re: Any, im: Any, cosines: Any, sines: Any, best: Any, even: Any, odd: Any, place: Any
+) -> None:
+    for x in range(BLOCK):
         best[x] = -ANY_PHASE
     for j in range(cosines.shape[1]):
-        for x in range(width):
+        for x in range(BLOCK):
             even[x] = odd[x] = ZERO
-        for g in range(len(intervals)):
-            cosine, sine = cosines[g, j], sines[g, j]
-            for x in range(width):
-                even[x] = fma(sums[r, g, plane, x], cosine, even[x])
-                odd[x] = fma(sums[r, g, plane + 1, x], sine, odd[x])
+        for g in range(0, cosines.shape[0], 4):
+            _add_four(re, g, cosines[g, j], cosines[g + 1, j], cosines[g + 2, j], cosines[g + 3, j], even)
+            _add_four(im, g, sines[g, j], sines[g + 1, j], sines[g + 2, j], sines[g + 3, j], odd)
         step = _F(j)
-        for x in range(width):
+        for x in range(BLOCK):
             ahead, behind = even[x] + odd[x], even[x] - odd[x]
-            rate[x] = step if ahead > best[x] else rate[x]
-            best[x] = ahead if ahead > best[x] else best[x]
-            rate[x] = -step if behind > best[x] else rate[x]
-            best[x] = behind if behind > best[x] else best[x]
+            here = step if ahead > best[x] else place[x]
+            top = ahead if ahead > best[x] else best[x]
+            place[x] = -step if behind > top else here
+            best[x] = behind if behind > top else top
 
 
 @jit
@@ -253,14 +323,15 @@ def _derive_row(sums: Any, r: int, plane: int, intervals: Any, rate: Any, height
 
 @jit
 def _solve(
-    sums: Any, intervals: Any, cosines: Any, sines: Any, step: Any, with_height: Any, work: Any, out: Any
+    sums: Any, intervals: Any, cosines: Any, sines: Any, step: Any, with_height: Any, work: Any, block: Any,
+    best: Any, out: Any,
 ) -> None:
     """Fill ``out`` (y, 2, 2, x) with rate and J for both directions."""
     for r in range(sums.shape[0]):
         for direction in range(2):
             plane = direction * (sums.shape[2] // 2)
             rate, height = out[r, direction, 0], out[r, direction, 1]
-            _search_row(sums, r, plane, intervals, cosines, sines, rate, work[0], work[1], work[2])
+            _search_row(sums, r, plane, cosines, sines, rate, block, best)
             for x in range(sums.shape[3]):
                 rate[x] *= step
                 height[x] = ZERO
@@ -281,10 +352,13 @@ def search_grid(intervals: Any) -> tuple[Any, Any, float]:
 
 def _solve_numpy(sums: Any, *, intervals: Any) -> Any:
     cosines, sines, step = search_grid(intervals)
+    fours = ((0, -len(intervals) % 4), (0, 0))
+    cosines, sines = np.pad(cosines, fours), np.pad(sines, fours)
     out = np.zeros((sums.shape[0], 2, 2, sums.shape[3]), _F)
     work = np.zeros((6, sums.shape[3]), _F)
     with_height = None if sums.shape[2] == 4 else True
-    _solve(sums, intervals.astype(_F), cosines, sines, _F(step), with_height, work, out)
+    block, best = np.zeros((2, cosines.shape[0], BLOCK), _F), np.zeros((4, BLOCK), _F)
+    _solve(sums, intervals.astype(_F), cosines, sines, _F(step), with_height, work, block, best, out)
     return out
 
 
@@ -333,8 +407,14 @@ class Rate(Edges):
     tile: ClassVar = RATE_TILE
     kernel: ClassVar = fold_rate
     outputs: ClassVar = (
-        "gradient_y", "gradient_x", "pair_count", "stack_years", "gradient_coherence_y", "gradient_coherence_x",
-        "gradient_z_y", "gradient_z_x",
+        "gradient_y",
+        "gradient_x",
+        "pair_count",
+        "stack_years",
+        "gradient_coherence_y",
+        "gradient_coherence_x",
+        "gradient_z_y",
+        "gradient_z_x",
     )
     dtypes: ClassVar = ("float32", "float32", "int32", "float64", "float32", "float32", "float32", "float32")
 
@@ -377,18 +457,36 @@ class Rate(Edges):
         sigma = _standard_error(number, count_dates(dates, row_dates), agreement, moments)
         trusted = known & (xp.abs(rate) <= EDGE_OF_ALIAS * np.pi / self.alias_years)
         score = xp.where(trusted, rate / sigma, NAN).astype(_F)
-        return rate[:, 0], rate[:, 1], count, years, agreement[:, 0], agreement[:, 1], score[:, 0], score[:, 1]
+        return (
+            rate[:, 0],
+            rate[:, 1],
+            count,
+            years,
+            agreement[:, 0],
+            agreement[:, 1],
+            score[:, 0],
+            score[:, 1],
+        )
 
 
 def count_dates(dates: Any, row_dates: Any) -> Any:
     """Return the number of distinct dates of each edge, (y, 2, x), from its bits and from those of its whole row."""
     xp = array_namespace(dates)
-    height, _, words, width = dates.shape
-    number = xp.zeros((height, 2, width), np.int32)
-    for date in range(row_dates.shape[1]):
-        bit = (dates[:, :, date // 32] >> np.uint32(date % 32)) & np.uint32(1)
-        number += (bit != 0) | (row_dates[:, date, None, None] != 0)
+    place = xp.arange(row_dates.shape[1])
+    number = xp.zeros((dates.shape[0], 2, dates.shape[3]), np.int32)
+    for word in range(dates.shape[2]):
+        own = row_dates * xp.where(place // 32 == word, xp.left_shift(1, place % 32), 0)
+        seen = dates[:, :, word] | own.sum(axis=1).astype(np.uint32)[:, None, None]
+        number += _ones(seen)
     return number
+
+
+def _ones(words: Any) -> Any:
+    """Count the bits that are set in each uint32 word."""
+    words = words - ((words >> np.uint32(1)) & np.uint32(0x55555555))
+    words = (words & np.uint32(0x33333333)) + ((words >> np.uint32(2)) & np.uint32(0x33333333))
+    words = (words + (words >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
+    return ((words * np.uint32(0x01010101)) >> np.uint32(24)).astype(np.int32)
 
 
 def _standard_error(number: Any, dates: Any, agreement: Any, moments: Any) -> Any:

@@ -1,0 +1,52 @@
+"""Find slow landslides in stacks of satellite radar interferograms.
+
+``open_stack`` reads anybody's products, ``save_cube`` and ``open_cube`` keep them as Zarr, and the ``.insar``
+accessor of Datasets, DataArrays and DataTrees holds every operation. Heavy libraries load when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from xinsar import accessor as _accessor
+from xinsar import simulate
+from xinsar.cube import open_cube, open_tracks, save_cube
+from xinsar.detection import detect_threshold
+from xinsar.export import to_geotiff
+from xinsar.extras import MissingExtraError
+from xinsar.operations.filtering import coherence_filter, goldstein_filter
+from xinsar.operations.gradient import phase_gradient, phase_gradient_stack
+from xinsar.operations.masks import ndsi, snow_mask
+from xinsar.operations.stacking import stack_unwrapped, stacking_curve
+from xinsar.operations.unwrapping import unwrap
+from xinsar.readers import open_stack, stack_from_arrays
+from xinsar.schema import SchemaError
+
+try:
+    __version__ = version("xinsar")
+except PackageNotFoundError:  # used from a source tree that was never installed
+    __version__ = "0+unknown"
+
+_accessor.register()
+
+__all__ = [
+    "MissingExtraError",
+    "SchemaError",
+    "coherence_filter",
+    "detect_threshold",
+    "goldstein_filter",
+    "ndsi",
+    "open_cube",
+    "open_stack",
+    "open_tracks",
+    "phase_gradient",
+    "phase_gradient_stack",
+    "save_cube",
+    "simulate",
+    "snow_mask",
+    "stack_from_arrays",
+    "stack_unwrapped",
+    "stacking_curve",
+    "to_geotiff",
+    "unwrap",
+]

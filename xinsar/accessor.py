@@ -1,0 +1,229 @@
+"""The ``.insar`` accessor: every operation as a method, with the signature and docstring of its function.
+
+xarray builds an accessor once per object and keeps it, so the constructors store and do nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import xarray as xr
+
+from xinsar import cube, detection, export, schema
+from xinsar.operations import filtering, gradient, masks, stacking, unwrapping
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def _documented(function: Callable[..., Any]) -> Callable[[M], M]:
+    """Give a method the docstring of the function it calls."""
+
+    def give(method: M) -> M:
+        method.__doc__ = function.__doc__
+        return method
+
+    return give
+
+
+class DatasetAccessor:
+    """Operations on a cube, a stack or points."""
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._ds = ds
+
+    @_documented(cube.save_cube)
+    def to_cube(
+        self,
+        store: Any,
+        *,
+        mode: Any = "w-",
+        resume: bool = True,
+        append_dim: str | None = None,
+        chunks: Any = "auto",
+        pack: bool = False,
+        progress: bool | None = None,
+        storage_options: Any = None,
+    ) -> xr.Dataset:
+        return cube.save_cube(  # type: ignore[no-any-return]
+            self._ds,
+            store,
+            mode=mode,
+            resume=resume,
+            append_dim=append_dim,
+            chunks=chunks,
+            pack=pack,
+            progress=progress,
+            storage_options=storage_options,
+        )
+
+    @_documented(export.to_geotiff)
+    def to_geotiff(self, path: Any, **options: Any) -> Any:
+        return export.to_geotiff(self._ds, path, **options)
+
+    @_documented(filtering.coherence_filter)
+    def coherence_filter(self, *, window: int = 5, fill: bool = False) -> xr.Dataset:
+        return filtering.coherence_filter(self._ds, window=window, fill=fill)
+
+    @_documented(filtering.goldstein_filter)
+    def goldstein_filter(self, *, alpha: float = 0.5, patch: int = 32) -> xr.Dataset:
+        return filtering.goldstein_filter(self._ds, alpha=alpha, patch=patch)
+
+    @_documented(gradient.phase_gradient)
+    def phase_gradient(self, *, window: int = 5) -> xr.Dataset:
+        return gradient.phase_gradient(self._ds, window=window)
+
+    @_documented(gradient.phase_gradient_stack)
+    def phase_gradient_stack(
+        self,
+        *,
+        window: int = 5,
+        estimator: str = "rate",
+        max_temporal_baseline: float | None = None,
+        max_perpendicular_baseline: float | None = None,
+        months: Iterable[int] | None = None,
+        min_coherence: float | None = None,
+        pairs: Any = None,
+        count: int | None = None,
+        dem_error: bool = False,
+        directions: str = "map",
+        normalise: bool = False,
+    ) -> xr.Dataset:
+        return gradient.phase_gradient_stack(
+            self._ds,
+            window=window,
+            estimator=estimator,
+            max_temporal_baseline=max_temporal_baseline,
+            max_perpendicular_baseline=max_perpendicular_baseline,
+            months=months,
+            min_coherence=min_coherence,
+            pairs=pairs,
+            count=count,
+            dem_error=dem_error,
+            directions=directions,
+            normalise=normalise,
+        )
+
+    @_documented(stacking.stacking_curve)
+    def stacking_curve(
+        self,
+        counts: Sequence[int],
+        *,
+        repeats: int = 1,
+        seed: int = 0,
+        threshold: float = 4.0,
+        max_temporal_baseline: float | None = None,
+        max_perpendicular_baseline: float | None = None,
+        months: Iterable[int] | None = None,
+        pairs: Any = None,
+        **options: Any,
+    ) -> xr.Dataset:
+        return stacking.stacking_curve(
+            self._ds,
+            counts,
+            repeats=repeats,
+            seed=seed,
+            threshold=threshold,
+            max_temporal_baseline=max_temporal_baseline,
+            max_perpendicular_baseline=max_perpendicular_baseline,
+            months=months,
+            pairs=pairs,
+            **options,
+        )
+
+    @_documented(stacking.stack_unwrapped)
+    def stack_unwrapped(
+        self,
+        *,
+        max_temporal_baseline: float | None = None,
+        max_perpendicular_baseline: float | None = None,
+        months: Iterable[int] | None = None,
+        min_coherence: float | None = None,
+        pairs: Any = None,
+        count: int | None = None,
+    ) -> xr.Dataset:
+        return stacking.stack_unwrapped(
+            self._ds,
+            max_temporal_baseline=max_temporal_baseline,
+            max_perpendicular_baseline=max_perpendicular_baseline,
+            months=months,
+            min_coherence=min_coherence,
+            pairs=pairs,
+            count=count,
+        )
+
+    @_documented(unwrapping.unwrap)
+    def unwrap(self, *, variable: str = "phase", **options: Any) -> xr.Dataset:
+        return unwrapping.unwrap(self._ds, variable=variable, **options)
+
+    @_documented(detection.detect_threshold)
+    def detect_threshold(self, **options: Any) -> GeoDataFrame:
+        return detection.detect_threshold(self._ds, **options)
+
+
+class DataArrayAccessor:
+    """Operations on one array of wrapped or unwrapped phase, or on one band."""
+
+    def __init__(self, array: xr.DataArray) -> None:
+        self._array = array
+
+    def _phase(self) -> xr.Dataset:
+        """Return the array as a dataset with the phase under its name."""
+        name = "unwrapped_phase" if self._array.name == "unwrapped_phase" else "phase"
+        return self._array.to_dataset(name=name).assign_attrs(schema.track_attrs(self._array.attrs))
+
+    @_documented(export.to_geotiff)
+    def to_geotiff(self, path: Any, **options: Any) -> Any:
+        return export.to_geotiff(self._array, path, **options)
+
+    @_documented(filtering.coherence_filter)
+    def coherence_filter(self, *, window: int = 5, fill: bool = False) -> xr.Dataset:
+        return filtering.coherence_filter(self._phase(), window=window, fill=fill)
+
+    @_documented(filtering.goldstein_filter)
+    def goldstein_filter(self, *, alpha: float = 0.5, patch: int = 32) -> xr.Dataset:
+        return filtering.goldstein_filter(self._phase(), alpha=alpha, patch=patch)
+
+    @_documented(gradient.phase_gradient)
+    def phase_gradient(self, *, window: int = 5) -> xr.Dataset:
+        return gradient.phase_gradient(self._phase(), window=window)
+
+    @_documented(gradient.phase_gradient_stack)
+    def phase_gradient_stack(self, **options: Any) -> xr.Dataset:
+        return gradient.phase_gradient_stack(self._phase(), **options)
+
+    @_documented(masks.snow_mask)
+    def snow_mask(
+        self,
+        nir: xr.DataArray | None,
+        swir: xr.DataArray | None,
+        *,
+        ndsi: float = 0.4,
+        green_min: float = 0.28,
+        nir_min: float = 0.15,
+    ) -> xr.Dataset:
+        return masks.snow_mask(self._array, nir, swir, ndsi=ndsi, green_min=green_min, nir_min=nir_min)
+
+
+class DataTreeAccessor:
+    """Operations on several tracks, one node each."""
+
+    def __init__(self, tree: xr.DataTree) -> None:
+        self._tree = tree
+
+    @_documented(cube.save_cube)
+    def to_cube(self, store: Any, **options: Any) -> xr.DataTree:
+        return cube.save_cube(self._tree, store, **options)  # type: ignore[no-any-return]
+
+
+def register() -> None:
+    """Put ``.insar`` on Dataset, DataArray and DataTree."""
+    for decorate, accessor in (
+        (xr.register_dataset_accessor, DatasetAccessor),
+        (xr.register_dataarray_accessor, DataArrayAccessor),
+        (xr.register_datatree_accessor, DataTreeAccessor),
+    ):
+        decorate("insar")(accessor)  # type: ignore[operator]

@@ -69,8 +69,12 @@ class DatasetAccessor:
         return filtering.coherence_filter(self._ds, window=window, fill=fill)
 
     @_documented(filtering.goldstein_filter)
-    def goldstein_filter(self, *, alpha: float = 0.5, patch: int = 32) -> xr.Dataset:
-        return filtering.goldstein_filter(self._ds, alpha=alpha, patch=patch)
+    def goldstein_filter(
+        self, *, alpha: float | str = 0.5, patch: int = 32, step: int | None = None, smoothing: int = 3
+    ) -> xr.Dataset:
+        return filtering.goldstein_filter(
+            self._ds, alpha=alpha, patch=patch, step=step, smoothing=smoothing
+        )
 
     @_documented(gradient.phase_gradient)
     def phase_gradient(self, *, window: int = 5) -> xr.Dataset:
@@ -156,8 +160,25 @@ class DatasetAccessor:
         )
 
     @_documented(unwrapping.unwrap)
-    def unwrap(self, *, variable: str = "phase", **options: Any) -> xr.Dataset:
-        return unwrapping.unwrap(self._ds, variable=variable, **options)
+    def unwrap(
+        self,
+        *,
+        variable: str = "phase",
+        coherence: xr.DataArray | None = None,
+        cost: str = "smooth",
+        looks: float = 10.0,
+        tiles: tuple[int, int] = (1, 1),
+        overlap: int = 0,
+    ) -> xr.Dataset:
+        return unwrapping.unwrap(
+            self._ds,
+            variable=variable,
+            coherence=coherence,
+            cost=cost,
+            looks=looks,
+            tiles=tiles,
+            overlap=overlap,
+        )
 
     @_documented(detection.detect_threshold)
     def detect_threshold(self, **options: Any) -> GeoDataFrame:
@@ -184,8 +205,12 @@ class DataArrayAccessor:
         return filtering.coherence_filter(self._phase(), window=window, fill=fill)
 
     @_documented(filtering.goldstein_filter)
-    def goldstein_filter(self, *, alpha: float = 0.5, patch: int = 32) -> xr.Dataset:
-        return filtering.goldstein_filter(self._phase(), alpha=alpha, patch=patch)
+    def goldstein_filter(
+        self, *, alpha: float = 0.5, patch: int = 32, step: int | None = None, smoothing: int = 3
+    ) -> xr.Dataset:
+        return filtering.goldstein_filter(
+            self._phase(), alpha=alpha, patch=patch, step=step, smoothing=smoothing
+        )
 
     @_documented(gradient.phase_gradient)
     def phase_gradient(self, *, window: int = 5) -> xr.Dataset:

@@ -19,7 +19,8 @@ def crs_of(obj: xr.Dataset | xr.DataArray) -> Any:
         if name in obj.coords or (isinstance(obj, xr.Dataset) and name in obj):
             attrs = obj[name].attrs
             text = attrs.get("crs_wkt") or attrs.get("spatial_ref")
-            return CRS.from_wkt(text) if text else CRS.from_cf(attrs)
+            if text or "grid_mapping_name" in attrs:
+                return CRS.from_wkt(text) if text else CRS.from_cf(attrs)
     return None
 
 
@@ -54,16 +55,14 @@ def step(obj: xr.Dataset | xr.DataArray, name: str) -> float:
 
 
 def _step_of_one(obj: xr.Dataset | xr.DataArray, name: str) -> float:
-    """Return the pixel size of an axis of one pixel from the affine transform, if the grid mapping has one."""
+    """Return the step of an axis of one pixel from the affine transform, else as the other axis', else NaN."""
     if "spatial_ref" in obj.coords and "GeoTransform" in obj["spatial_ref"].attrs:
         numbers = [float(v) for v in str(obj["spatial_ref"].attrs["GeoTransform"]).split()]
         return numbers[1] if name == "x" else numbers[5]
     other = "y" if name == "x" else "x"
     if other in obj.coords and obj[other].size > 1:
-        return step(obj, other) * (-1 if name == "y" else 1)
-    raise ValueError(
-        f"{name}: one pixel has no spacing; write the affine transform with .rio.write_transform()"
-    )
+        return abs(step(obj, other)) * (-1 if name == "y" else 1)
+    return float("nan")
 
 
 def pixel_spacing(obj: xr.Dataset | xr.DataArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -71,7 +70,8 @@ def pixel_spacing(obj: xr.Dataset | xr.DataArray) -> tuple[np.ndarray[Any, Any],
 
     A projected CRS is taken as it is, unless its scale is off by more than 1 % at the grid's centre: then by the
     local scale. A geographic CRS goes by the ellipsoid at each row's latitude. Without a CRS, ``attrs["units"]`` of
-    ``x`` tells metres or degrees (on WGS 84); without that too there is no size, and ValueError.
+    ``x`` tells metres or degrees (on WGS 84); without that too there is no size, and ValueError. A single pixel
+    without an affine transform has the size NaN.
     """
     crs = crs_of(obj)
     rows = obj.sizes["y"]

@@ -173,15 +173,38 @@ def pointwise(
 ) -> xr.DataArray:
     """Map ``function(*blocks, **options)`` over aligned pixels; the grids must be the same."""
     same_grid(*arrays)
-    return xr.apply_ufunc(
-        function,
+    places = range(len(arrays))
+    result: xr.DataArray = xr.apply_ufunc(
+        _call,
         *arrays,
-        kwargs=options,
+        kwargs={"function": function, "places": places, "number": len(arrays), "options": options},
         dask="parallelized",
         output_dtypes=[dtype],
         join="exact",
         keep_attrs=False,
     )
+    return result.assign_coords(arrays[0].coords)
+
+
+def over_leading(
+    function: Callable[..., dict[str, xr.DataArray]], *arrays: xr.DataArray | None, core: int = 3
+) -> dict[str, xr.DataArray]:
+    """Call ``function`` once per index of the leading dims of ``arrays`` and join the results along them.
+
+    The last ``core`` dims are the function's own; arrays may be None.
+    """
+    leading = [str(d) for a in arrays if a is not None for d in a.dims[:-core]]
+    if not leading:
+        return function(*arrays)
+    dim = leading[0]
+    number = next(a.sizes[dim] for a in arrays if a is not None and dim in a.dims)
+    parts = [
+        over_leading(
+            function, *(a if a is None or dim not in a.dims else a.isel({dim: i}) for a in arrays), core=core
+        )
+        for i in range(number)
+    ]
+    return {name: xr.concat([part[name] for part in parts], dim) for name in parts[0]}
 
 
 def fold_pairs(
@@ -247,10 +270,10 @@ def _pick(results: tuple[Any, ...], index: int) -> Any:
 def _fold_graph(fold: Fold, stack: Any, weight: Any, depth: int, keep: Any) -> tuple[Any, str]:
     """Return the graph of a chained fold.
 
-    Per spatial chunk: one task a chunk of pairs (state in, state out), then one that finishes. A chunk's own state is
-    exact except near edges it shares; for those, thin borders of every chunk are carried along with its state, and the
-    last task computes the few rows and columns that need a neighbour from the borders of both. So every chunk is read
-    once, and only one is held at a time.
+    Per spatial chunk and chunk of pairs one task adds the chunk to a state and copies the thin borders its neighbours
+    need; so every chunk is read once and dropped at once. A state is exact except next to edges that the chunk shares:
+    those rows and columns have small states of their own, fed by the borders of both sides. A chunk waits until the
+    borders of its previous step have been used, so no chunk runs ahead and no border outlives a few steps.
     """
     from dask.base import tokenize
     from dask.highlevelgraph import HighLevelGraph
@@ -258,47 +281,93 @@ def _fold_graph(fold: Fold, stack: Any, weight: Any, depth: int, keep: Any) -> t
     name = "fold-" + tokenize(
         fold, stack.name, getattr(weight, "name", None), depth, getattr(keep, "name", keep)
     )
-    starts = np.concatenate([[0], np.cumsum(stack.chunks[0])]).tolist()
     rows, cols = len(stack.chunks[1]), len(stack.chunks[2])
-    pairs = len(stack.chunks[0])
     keep_key = keep if keep is None or isinstance(keep, np.ndarray) else (keep.name, 0)
     tasks: dict[Any, Any] = {}
     for i in range(rows):
         for j in range(cols):
-            shape = stack.chunks[1][i], stack.chunks[2][j]
-            sides = tuple(depth >= 0 and s for s in (i > 0, i < rows - 1, j > 0, j < cols - 1))
-            for k in range(pairs):
-                before = None if k == 0 else (f"{name}-add", k - 1, i, j)
-                block = (stack.name, k, i, j)
-                other = None if weight is None else (weight.name, k, i, j)
-                tasks[f"{name}-add", k, i, j] = (
-                    _add,
-                    fold,
-                    before,
-                    block,
-                    other,
-                    starts[k],
-                    shape,
-                    depth,
-                    sides,
-                    keep_key,
-                )
-            last = (f"{name}-add", pairs - 1, i, j)
-            tasks[f"{name}-state", i, j] = (_pick, last, 0)
-            tasks[f"{name}-borders", i, j] = (_pick, last, 1)
-            near = [
-                (f"{name}-borders", i + di, j + dj) if 0 <= i + di < rows and 0 <= j + dj < cols else None
-                for di in (-1, 0, 1)
-                for dj in (-1, 0, 1)
-            ]
-            tasks[f"{name}-done", i, j] = (_finish, fold, (f"{name}-state", i, j), near, depth, keep_key)
+            near = _neighbours(i, j, rows, cols, depth)
+            _chain(tasks, name, fold, stack, weight, depth, keep_key, (i, j), near)
     sources = [a for a in (stack, weight, keep) if hasattr(a, "dask")]
     graph = HighLevelGraph.from_collections(f"{name}-done", tasks, dependencies=sources)
     return graph, name
 
 
+def _neighbours(i: int, j: int, rows: int, cols: int, depth: int) -> list[tuple[int, int] | None]:
+    """Return the nine chunks around and at (i, j), None beyond the image or where no neighbour is needed."""
+    return [
+        (i + di, j + dj)
+        if (di == dj == 0) or (depth >= 0 and 0 <= i + di < rows and 0 <= j + dj < cols)
+        else None
+        for di in (-1, 0, 1)
+        for dj in (-1, 0, 1)
+    ]
+
+
+def _chain(
+    tasks: dict[Any, Any],
+    name: str,
+    fold: Fold,
+    stack: Any,
+    weight: Any,
+    depth: int,
+    keep: Any,
+    place: tuple[int, int],
+    near: list[tuple[int, int] | None],
+) -> None:
+    """Add the tasks of one spatial chunk: per chunk of pairs its state, its borders and what lies next to its edges."""
+    pairs = stack.chunks[0]
+    starts = np.concatenate([[0], np.cumsum(pairs)]).tolist()
+    shape = stack.chunks[1][place[0]], stack.chunks[2][place[1]]
+    sides = tuple(near[n] is not None for n in (1, 7, 3, 5))
+    bands = None
+    for k in range(len(pairs)):
+        block = (stack.name, k, *place)
+        other = None if weight is None else (weight.name, k, *place)
+        before = None if k == 0 else (f"{name}-add", k - 1, *place)
+        tasks[f"{name}-add", k, *place] = (
+            _add,
+            fold,
+            before,
+            block,
+            other,
+            starts[k],
+            shape,
+            depth,
+            sides,
+            keep,
+            bands,
+        )
+        if any(sides):
+            tasks[f"{name}-borders", k, *place] = (_pick, (f"{name}-add", k, *place), 1)
+            lent = [None if n is None else (f"{name}-borders", k, *n) for n in near]
+            tasks[f"{name}-bands", k, *place] = (_add_bands, fold, bands, lent, starts[k], depth, keep)
+            bands = (f"{name}-bands", k, *place)
+    tasks[f"{name}-done", *place] = (
+        _finish,
+        fold,
+        (f"{name}-add", len(pairs) - 1, *place),
+        bands,
+        depth,
+        keep,
+    )
+
+
 def _chosen(fold: Fold, keep: Any) -> Any:
     return fold if keep is None else fold.keep(keep)
+
+
+_TOP, _BOTTOM, _LEFT, _RIGHT = range(4)
+
+
+def _cut_borders(phase: Any, coherence: Any, depth: int, sides: tuple[bool, ...]) -> list[Any]:
+    """Return copies of the top, bottom, left and right borders of a chunk, None where nothing lies beyond."""
+    width = 2 * depth + 1
+    cuts = (np.s_[:, :width], np.s_[:, -width:], np.s_[..., :width], np.s_[..., -width:])
+    return [
+        [None if a is None else a[cut].copy() for a in (phase, coherence)] if side else None
+        for side, cut in zip(sides, cuts, strict=True)
+    ]
 
 
 def _add(
@@ -311,62 +380,65 @@ def _add(
     depth: int,
     sides: tuple[bool, ...],
     keep: Any,
+    _: Any,
 ) -> tuple[Any, list[Any]]:
-    """Fold one chunk of pairs; return the state and the borders of all pairs so far."""
+    """Add one chunk of pairs to a state; return it with the chunk's borders."""
     fold = _chosen(fold, keep)
-    state, borders = (fold.begin(phase, *shape), []) if before is None else before
-    state = fold.add(state, phase, coherence, first)
-    return state, [*borders, _cut_borders(phase, coherence, depth, sides)]
+    state = fold.begin(phase, *shape) if before is None else before[0]
+    return fold.add(state, phase, coherence, first), _cut_borders(phase, coherence, depth, sides)
 
 
-def _cut_borders(phase: Any, coherence: Any, depth: int, sides: tuple[bool, ...]) -> list[Any]:
-    """Return copies of the top, bottom, left and right borders of a chunk, None where nothing lies beyond."""
-    width = 2 * depth + 1
-    cuts = (np.s_[:, :width], np.s_[:, -width:], np.s_[..., :width], np.s_[..., -width:])
-    return [
-        None if not side else [None if a is None else a[cut].copy() for a in (phase, coherence)]
-        for side, cut in zip(sides, cuts, strict=True)
-    ]
-
-
-_TOP, _BOTTOM, _LEFT, _RIGHT = range(4)
-
-
-def _finish(fold: Fold, state: Any, near: list[Any], depth: int, keep: Any) -> tuple[Any, ...]:
-    """Finish one spatial chunk: its own pixels from its state, those next to an edge it shares from the borders."""
+def _add_bands(fold: Fold, before: Any, near: list[Any], first: int, depth: int, keep: Any) -> dict[int, Any]:
+    """Add one chunk of pairs to the states of the rows and columns next to shared edges."""
     fold = _chosen(fold, keep)
-    results = fold.finish(state)
-    shared = [side for side in (_TOP, _BOTTOM, _LEFT, _RIGHT) if near[4][0][side] is not None]
-    results = tuple(r.copy() for r in results) if shared else results
-    for side in shared:
-        _mend_side(fold, results, near, depth, side)
+    found = {}
+    for side in _shared(near[4], depth):
+        phase, coherence = _band(near, depth, side, 0), _band(near, depth, side, 1)
+        ahead = depth if near[1 if side in (_LEFT, _RIGHT) else 3] is not None else 0
+        state = fold.begin(phase, *phase.shape[1:]) if before is None else before[side][0]
+        found[side] = fold.add(state, phase, coherence, first), ahead
+    return found
+
+
+def _shared(own: list[Any], depth: int) -> list[int]:
+    """Return the sides whose next rows or columns need a neighbour."""
+    sides = [side for side in (_TOP, _BOTTOM, _LEFT, _RIGHT) if own[side] is not None]
+    return sides if depth > 0 else [side for side in sides if side in (_BOTTOM, _RIGHT)]
+
+
+def _finish(fold: Fold, state: Any, bands: Any, depth: int, keep: Any) -> tuple[Any, ...]:
+    """Finish one spatial chunk: its own pixels, then those next to an edge it shares."""
+    fold = _chosen(fold, keep)
+    results = fold.finish(state[0])
+    results = tuple(r.copy() for r in results) if bands else results
+    for side, (band, ahead) in (bands or {}).items():
+        _mend_side(results, fold.finish(band), depth, side, ahead)
     return results
 
 
-def _mend_side(fold: Fold, results: tuple[Any, ...], near: list[Any], depth: int, side: int) -> None:
-    """Recompute the rows (columns) next to one shared edge from a band that holds what they need on both sides."""
+def _mend_side(results: tuple[Any, ...], band: tuple[Any, ...], depth: int, side: int, ahead: int) -> None:
+    """Write the rows (columns) next to one shared edge from a band that saw what they need on both sides.
+
+    ``ahead`` rows (columns) of a neighbour lie before this chunk's own along the band.
+    """
     number = depth if side in (_TOP, _LEFT) else depth + 1
-    if number == 0:
-        return
-    band = fold.run(_band(near, depth, side, 0), _band(near, depth, side, 1))
     height, width = results[0].shape
-    before = depth if near[1 if side in (_LEFT, _RIGHT) else 3] is not None else 0
     for result, source in zip(results, band, strict=True):
         if side in (_TOP, _BOTTOM):
             target = slice(0, depth) if side == _TOP else slice(height - number, height)
-            result[target] = source[depth : depth + number, before : before + width]
+            result[target] = source[depth : depth + number, ahead : ahead + width]
         else:
             target = slice(0, depth) if side == _LEFT else slice(width - number, width)
-            result[:, target] = source[before : before + height, depth : depth + number]
+            result[:, target] = source[ahead : ahead + height, depth : depth + number]
 
 
-def _band(near: list[Any], depth: int, side: int, index: int) -> Any:
+def _band(near: Any, depth: int, side: int, index: int) -> Any:
     """Return the band along one shared edge, (pair, y, x), joined from the borders of up to six chunks.
 
     It holds ``depth`` rows (columns) before the wanted ones and ``depth + 1`` after them, and at its ends the same
     from the neighbours there, if any.
     """
-    if near[4][0][side][index] is None:
+    if near[4][side][index] is None:
         return None
     if side in (_TOP, _BOTTOM):
         across, along = (-1, 0) if side == _TOP else (0, 1), (-1, 0, 1)
@@ -382,11 +454,10 @@ def _band(near: list[Any], depth: int, side: int, index: int) -> Any:
     return rows[0] if len(rows) == 1 else _concatenate(rows, axis=1)
 
 
-def _piece(near: list[Any], depth: int, side: int, index: int, di: int, dj: int) -> Any:
+def _piece(near: Any, depth: int, side: int, index: int, di: int, dj: int) -> Any:
     """Return what the chunk ``(di, dj)`` away lends to a band."""
     edge = {-1: _BOTTOM, 1: _TOP}.get(di, {-1: _RIGHT, 1: _LEFT}.get(dj, side))
-    parts = [chunk[edge][index] for chunk in near[3 * di + dj + 4]]
-    whole = parts[0] if len(parts) == 1 else _concatenate(parts, axis=0)
+    whole = near[3 * di + dj + 4][edge][index]
     own = 2 * depth + 1
     rows = _lent(whole.shape[1], depth, di, (_TOP, _BOTTOM), side, own)
     cols = _lent(whole.shape[2], depth, dj, (_LEFT, _RIGHT), side, own)
@@ -456,7 +527,8 @@ def whole_images(
         output_dtypes=[dtype],
         join="exact",
     )
-    return result.chunk(like.chunksizes) if is_lazy(like) else result
+    result = result.chunk(like.chunksizes) if is_lazy(like) else result
+    return like.copy(data=result.data)
 
 
 def _by_plane(array: xr.DataArray, plane: Sequence[Hashable]) -> xr.DataArray:

@@ -120,16 +120,16 @@ def outside(typingctx: Any, value: Any, limit: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def not_within(typingctx: Any, value: Any, limit: Any) -> Any:
-    """Return 1 unless ``0 < value <= limit`` (float32 in, int32 out; NaN gives 1)."""
+def not_within(typingctx: Any, value: Any, least: Any, limit: Any) -> Any:
+    """Return 1 unless ``least <= value < limit``, all positive (float32 in, int32 out; NaN gives 1)."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         i32 = ir.IntType(32)
-        below = builder.sub(builder.bitcast(args[0], i32), _int32(1))
-        beyond = builder.icmp_unsigned(">=", below, builder.bitcast(args[1], i32))
+        number, low, high = (builder.bitcast(arg, i32) for arg in args)
+        beyond = builder.icmp_unsigned(">=", builder.sub(number, low), builder.sub(high, low))
         return builder.zext(beyond, i32)
 
-    return types.int32(types.float32, types.float32), generate
+    return types.int32(types.float32, types.float32, types.float32), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

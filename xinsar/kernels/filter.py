@@ -11,19 +11,23 @@ from typing import Any
 import numpy as np
 
 from xinsar.backend import Kernel
+from xinsar.kernels import cuda
 from xinsar.kernels._jit import fma, jit
-from xinsar.kernels.gradient import ANY_PHASE, TILE, edge, mark_edges
+from xinsar.kernels.gradient import TILE, edge, mark_edges
 from xinsar.kernels.phasor import (
+    ANY_PHASE,
     BAD_PHASE,
     CLEAN,
     NAN,
     ONE,
     PHASE_LIMIT,
+    TINY,
     ZERO,
     angle,
     gather,
     inside,
     legal,
+    planes,
     prepare,
     sum_down,
     workspace,
@@ -57,7 +61,7 @@ def _filter(
                 for x in range(phase.shape[2]):
                     re, im, weight = z[0, 0, x], z[0, 1, x], z[0, 2, x]
                     there = ONE if status == CLEAN else valid[r - top + half, x]
-                    known = (weight > ZERO) & ((there > ZERO) | fill)
+                    known = (weight > TINY) & ((there > ZERO) | fill)
                     length = np.sqrt(fma(re, re, im * im))
                     ratio = length / (weight if known else ONE)
                     out[0, k, r, x] = angle(re, im) if known else NAN
@@ -112,14 +116,9 @@ def _gradient(
     return CLEAN
 
 
-def _planes(array: Any) -> Any:
-    """Return (..., y, x) as (pair, y, x)."""
-    return None if array is None else array.reshape(-1, *array.shape[-2:])
-
-
 def _filter_numpy(phase: Any, coherence: Any, *, window: int, fill: bool, wrapped: bool = True) -> Any:
     shape = phase.shape
-    phase, coherence = _planes(prepare(phase, wrap=not wrapped)), _planes(prepare(coherence))
+    phase, coherence = planes(prepare(phase, wrap=not wrapped)), planes(prepare(coherence))
     out = np.empty((2, *phase.shape), np.float32)
     row, sums, valid, z, _ = workspace(TILE, shape[-1], window // 2)
     limit = PHASE_LIMIT if wrapped else ANY_PHASE
@@ -132,7 +131,7 @@ def _gradient_numpy(
     phase: Any, coherence: Any, *, window: int, min_weight: float, wrapped: bool = True
 ) -> Any:
     shape = phase.shape
-    phase, coherence = _planes(prepare(phase, wrap=not wrapped)), _planes(prepare(coherence))
+    phase, coherence = planes(prepare(phase, wrap=not wrapped)), planes(prepare(coherence))
     out = np.empty((2, *phase.shape), np.float32)
     _, height, width = phase.shape
     status = _gradient(
@@ -151,5 +150,5 @@ def _gradient_numpy(
     return out.reshape(2, *shape)
 
 
-coherence_filter = Kernel("coherence_filter", numpy=_filter_numpy)
-phase_gradient = Kernel("phase_gradient", numpy=_gradient_numpy)
+coherence_filter = Kernel("coherence_filter", numpy=_filter_numpy, cupy=cuda.coherence_filter)
+phase_gradient = Kernel("phase_gradient", numpy=_gradient_numpy, cupy=cuda.phase_gradient)

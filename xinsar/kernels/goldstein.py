@@ -1,15 +1,18 @@
 """Adaptive filter of the local spectrum (Goldstein and Werner 1998).
 
-In every patch, with Z the Fourier transform of the phasors ``exp(i phase)`` (0 where missing or outside the image),
+In every patch, with Z the Fourier transform of the phasors ``exp(i phase)`` (0 where missing or outside the
+image),
 
-    Z' = Z * (S / max S)**alpha,    S = mean of |Z| over smoothing x smoothing frequencies (the spectrum is periodic).
+    Z' = Z * (S / max S)**alpha,    S = mean of |Z| over smoothing x smoothing frequencies (the spectrum is
+    periodic).
 
-Patches begin at every ``step`` pixels, from the first that touches the array to the last; their inverse transforms are
-weighted by a pyramid and summed, and the angle of the sum is the result. Dividing by max S changes nothing within a
-patch, but lets neighbouring patches count alike.
+Patches begin at every ``step`` pixels, from the first that touches the array to the last; their inverse
+transforms are weighted by a pyramid and summed, and the angle of the sum is the result. Dividing by max S
+changes nothing within a patch, but lets neighbouring patches count alike.
 
-A pixel's bits depend on its patches only: sums run in the order of places inside the patch, and transforms are made in
-batches whose size is a multiple of every vector width, so that none falls to the scalar remainder of a loop.
+A pixel's bits depend on its patches only: sums run in the order of places inside the patch, and transforms
+are made in batches whose size is a multiple of every vector width, so that none falls to the scalar
+remainder of a loop.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ BATCH = 16
 
 @jit
 def _phasors(phase: Any, coherence: Any, k: int, limit: Any, before: int, z: Any, weight: Any) -> int:
-    """Write the phasors of image ``k`` into ``z`` (y, x, 2), ``before`` pixels in; ``weight`` gets coherence and count."""
+    """Write the phasors of image ``k`` into ``z`` (y, x, 2), their coherence and count into ``weight``."""
     for r in range(phase.shape[1]):
         for x in range(phase.shape[2]):
             value = phase[k, r, x]
@@ -78,7 +81,7 @@ def pyramid(patch: int) -> Array:
 
 
 def _patches(strip: Array, step: int) -> Array:
-    """Return copies of the square patches of a strip (patch, x, ...), (n, patch, patch, ...), n a multiple of BATCH."""
+    """Return the patches of a strip (patch, x, ...) as (n, patch, patch, ...), n a multiple of BATCH."""
     patch = strip.shape[0]
     number = (strip.shape[1] - patch) // step + 1
     out = np.zeros((-(-number // BATCH) * BATCH, patch, patch, *strip.shape[2:]), strip.dtype)
@@ -98,10 +101,10 @@ def _smooth(spectrum: Array, width: int) -> Array:
 
 
 def _alphas(weights: Array) -> Array:
-    """Return 1 - mean coherence of patches whose coherence and count are (n, patch, patch, 2), as (n, 1, 1)."""
+    """Return 1 - mean coherence (n, 1, 1) of patches of coherence and count (n, patch, patch, 2)."""
     sums = np.ascontiguousarray(np.moveaxis(weights, -1, 0)).reshape(2, len(weights), -1).sum(axis=-1)
     mean = sums[0] / np.maximum(sums[1], ONE)
-    return np.clip(ONE - mean, ZERO, ONE)[:, None, None]
+    return np.asarray(np.clip(ONE - mean, ZERO, ONE))[:, None, None]
 
 
 def _filtered(patches: Array, alpha: Any, smoothing: int) -> Array:
@@ -118,7 +121,7 @@ def _filtered(patches: Array, alpha: Any, smoothing: int) -> Array:
 
 
 def _add_patches(patches: Array, step: int, total: Array) -> None:
-    """Add overlapping patches (n, patch, patch) to the strip ``total`` (patch, x), cell by cell of the patch."""
+    """Add overlapping patches (n, patch, patch) to the strip ``total`` (patch, x), cell by cell."""
     patch = total.shape[0]
     cells = total.reshape(patch, -1, step)
     number = (total.shape[1] - patch) // step + 1
@@ -126,7 +129,9 @@ def _add_patches(patches: Array, step: int, total: Array) -> None:
         cells[:, i : i + number] += patches[:number, :, i * step : (i + 1) * step].swapaxes(0, 1)
 
 
-def _filter_image(z: Array, weight: Array, alpha: float | None, patch: int, step: int, smoothing: int) -> Array:
+def _filter_image(
+    z: Array, weight: Array, alpha: float | None, patch: int, step: int, smoothing: int
+) -> Array:
     """Return the sum of the filtered patches of padded phasors ``z`` (y, x), complex64."""
     total = np.zeros_like(z)
     taper = pyramid(patch)
@@ -143,7 +148,7 @@ def _filter_image(z: Array, weight: Array, alpha: float | None, patch: int, step
 def _goldstein_numpy(
     phase: Any, coherence: Any, *, alpha: float | None, patch: int, step: int, smoothing: int
 ) -> Any:
-    """Filter (..., y, x); the array's first pixel lies on the lattice of patches. ``alpha`` None: 1 - mean coherence."""
+    """Filter (..., y, x), whose first pixel lies on the lattice; ``alpha`` None: 1 - mean coherence."""
     shape = phase.shape
     phase = prepare(phase).reshape(-1, *shape[-2:])
     coherence = None if coherence is None else prepare(coherence).reshape(phase.shape)

@@ -17,13 +17,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xinsar.backend import Kernel, array_namespace
+from xinsar.kernels import cuda
 from xinsar.kernels._jit import fma, inverse_power_of_two, jit
 from xinsar.kernels.phasor import (
+    ANY_PHASE,
     BAD_COHERENCE,
     BAD_PHASE,
     CLEAN,
     NAN,
     PHASE_LIMIT,
+    TINY,
     ZERO,
     angle,
     gather,
@@ -34,10 +37,9 @@ from xinsar.kernels.phasor import (
     workspace,
 )
 
+MINUTES_A_YEAR = 365.25 * 1440
 TILE = 48
 """Rows held in cache while all pairs pass over them."""
-ANY_PHASE = np.float32(3e38)
-"""Limit for unwrapped phase: any finite value."""
 
 
 @jit
@@ -101,12 +103,12 @@ def mark_edges(
     for x in range(width):
         both = valid[v, x] * valid[v + 1, x]
         enough = z[here, 3, x] + z[below, 3, x] >= min_weight * ((rows_here + rows_below) * cols[x])
-        something = (z[here, 2, x] > ZERO) & (z[below, 2, x] > ZERO)
+        something = (z[here, 2, x] > TINY) & (z[below, 2, x] > TINY)
         good[0, x] = both if enough & something else ZERO
     for x in range(width - 1):
         both = valid[v, x] * valid[v, x + 1]
         enough = z[here, 3, x] + z[here, 3, x + 1] >= min_weight * (rows_here * (cols[x] + cols[x + 1]))
-        something = (z[here, 2, x] > ZERO) & (z[here, 2, x + 1] > ZERO)
+        something = (z[here, 2, x] > TINY) & (z[here, 2, x + 1] > TINY)
         good[1, x] = both if enough & something else ZERO
 
 
@@ -232,18 +234,19 @@ def _fold_numpy(
         legal(status, phase, coherence)
 
 
-fold_edges = Kernel("phase_gradient_stack", numpy=_fold_numpy)
+fold_edges = Kernel("phase_gradient_stack", numpy=_fold_numpy, cupy=cuda.fold_edges)
 
 
 class State:
     """Accumulators on their way along a chain of pairs: each ``add`` takes them over from the one before.
 
     Handing over instead of copying keeps a long chain cheap; a state that was taken once cannot be taken again, so
-    a chain that is run twice by mistake fails instead of counting pairs twice.
+    a chain that is run twice by mistake fails instead of counting pairs twice. ``last`` tells that no row lies below.
     """
 
-    def __init__(self, *arrays: Any) -> None:
+    def __init__(self, *arrays: Any, last: bool = True) -> None:
         self._arrays: tuple[Any, ...] | None = arrays
+        self.last = last
 
     def take(self) -> tuple[Any, ...]:
         """Return the arrays and give them up."""
@@ -259,21 +262,11 @@ class State:
         return self._arrays
 
 
-def begin_missing(xp: Any, height: int, width: int, *, used: tuple[int, int], last: bool) -> Any:
-    """Return the counts of missing pairs: (y, 4, x) = pairs and ticks along y, pairs and ticks along x."""
-    missing = xp.zeros((height, 4, width), np.int32)
-    for plane in range(2):
-        missing[:, 2 + plane, -1:] = used[plane]
-        if last:
-            missing[-1:, plane] = used[plane]
-    return missing
-
-
 @dataclass(frozen=True)
 class Edges:
     """What every fold over edges knows.
 
-    ``ticks`` holds the interval of each pair in steps of ``step_years``, -1 for a pair to leave out; ``wrapped``
+    ``ticks`` holds the interval of each pair in steps of ``step`` minutes, -1 for a pair to leave out; ``wrapped``
     tells wrapped from unwrapped phase.
     """
 
@@ -281,7 +274,7 @@ class Edges:
     min_weight: float
     wrapped: bool
     ticks: tuple[int, ...]
-    step_years: float
+    step: int
 
     tile: ClassVar = TILE
     kernel: ClassVar = fold_edges
@@ -304,12 +297,19 @@ class Edges:
         """Return the ticks of ``number`` pairs from ``first`` on."""
         return np.asarray(self.ticks[first : first + number], np.int32)
 
-    def counts(self, missing: Any) -> tuple[Any, Any, Any, Any]:
+    def years(self, ticks: Any) -> Any:
+        """Return ticks as years; rounded once, so that another ``step`` gives the same bits."""
+        return ticks * self.step / MINUTES_A_YEAR
+
+    def counts(self, missing: Any, last: bool) -> tuple[Any, Any, Any, Any]:  # noqa: FBT001
         """Return pairs and years per direction, (y, 2, x), and the larger of both."""
         xp = array_namespace(missing)
         pairs, ticks = self.used()
-        number = xp.maximum(pairs - missing[:, 0::2], 0)
-        years = xp.maximum(ticks - missing[:, 1::2], 0) * self.step_years
+        number = pairs - missing[:, 0::2]
+        number[:, 1, -1:] = 0
+        if last:
+            number[-1:, 0] = 0
+        years = self.years(xp.where(number > 0, ticks - missing[:, 1::2], 0).astype(np.float64))
         return number, years, number.max(axis=1).astype(np.int32), years.max(axis=1)
 
     def begin(self, like: Any, height: int, width: int, *, last: bool = True) -> State:
@@ -328,7 +328,7 @@ class Edges:
         phase, coherence = prepare(phase, wrap=not self.wrapped), prepare(coherence)
         if phase.size:
             self.kernel(phase, coherence, arrays, fold=self, first=first, rows=rows or (0, phase.shape[1]))
-        return State(*arrays)
+        return State(*arrays, last=state.last)
 
     def run(self, phase: Any, coherence: Any) -> tuple[Any, ...]:
         """Return the outputs of a whole stack in memory, tile after tile."""
@@ -355,13 +355,13 @@ class WrappedSum(Edges):
         xp = array_namespace(like)
         product = xp.zeros((height, 4, width), np.float32)
         product[:, 0::2] = 1
-        return State(product, begin_missing(xp, height, width, used=self.used(), last=last))
+        return State(product, xp.zeros((height, 4, width), np.int32), last=last)
 
     def finish(self, state: State) -> tuple[Any, ...]:
         """Return the outputs."""
         product, missing = state.look()
         xp = array_namespace(product)
-        number, _, count, years = self.counts(missing)
+        number, _, count, years = self.counts(missing, state.last)
         turned = xp.arctan2(product[:, 1::2], product[:, 0::2])
         known = (number > 0) & ((product[:, 0::2] != 0) | (product[:, 1::2] != 0))
         turned = xp.where(known, turned, NAN)
@@ -381,14 +381,14 @@ class Sum(Edges):
         """Return the empty state: the sums of both directions, and what is missing."""
         xp = array_namespace(like)
         total = xp.zeros((height, 2, width), np.float64)
-        return State(total, begin_missing(xp, height, width, used=self.used(), last=last))
+        return State(total, xp.zeros((height, 4, width), np.int32), last=last)
 
     def finish(self, state: State) -> tuple[Any, ...]:
         """Return the outputs."""
         total, missing = state.look()
         xp = array_namespace(total)
-        number, years, count, most = self.counts(missing)
+        number, years, count, most = self.counts(missing, state.last)
         if self.normalise:
-            total = total * (self.used()[1] * self.step_years / xp.where(years > 0, years, 1))
+            total = total * (self.years(self.used()[1]) / xp.where(years > 0, years, 1))
         total = xp.where(number > 0, total, NAN).astype(np.float32)
         return total[:, 0], total[:, 1], count, most

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from xinsar.backend import array_namespace
 from xinsar.kernels._jit import either, flip_if_odd, fma, jit, not_within, outside
 
 _F = np.float32
@@ -32,8 +33,12 @@ A1, A2, A3, A4 = (
 )
 A5, A6, A7 = _F(-0.05777335166931152), _F(0.023039963096380234), _F(-0.004355357028543949)
 ZERO, HALF, ONE = _F(0), _F(0.5), _F(1)
+TINY = _F(1e-12)
+"""Weights up to this are no weight: their products would leave the range of float32."""
 PI, HALF_PI, NAN = _F(np.pi), _F(np.pi / 2), _F(np.nan)
 PHASE_LIMIT = _F(np.pi * (1 + 1e-4))
+ANY_PHASE = _F(3e38)
+"""Limit for unwrapped phase: any finite value."""
 COHERENCE_LIMIT, HALF_COHERENCE = _F(1 + 1e-4), _F(0.5 + 1e-4)
 
 CLEAN, GAPS, BAD_PHASE, BAD_COHERENCE = 0, 1, 2, 3
@@ -83,7 +88,7 @@ def _fill_row(phase: Any, coherence: Any, k: int, r: int, taps: Any, limit: Any,
     else:
         for x in range(phase.shape[2]):
             value, weight = phase[k, r, x], coherence[k, r, x]
-            flag = either(flag, either(outside(value, limit), not_within(weight, COHERENCE_LIMIT)))
+            flag = either(flag, either(outside(value, limit), not_within(weight, TINY, COHERENCE_LIMIT)))
             row[0, pad + x], row[1, pad + x] = phasor(value, weight)
     return flag
 
@@ -219,24 +224,36 @@ def legal(status: int, phase: Any, coherence: Any) -> None:
     if status == BAD_PHASE:
         raise ValueError(
             "phase: expected wrapped phase within (-pi, pi] rad, got values from "
-            f"{np.nanmin(phase):.6g} to {np.nanmax(phase):.6g}; wrap it with numpy.angle(numpy.exp(1j * phase)), "
+            f"{_span(phase)}; wrap it with numpy.angle(numpy.exp(1j * phase)), "
             "or name the variable unwrapped_phase if it is unwrapped (infinite values: set them to NaN)"
         )
     if status == BAD_COHERENCE:
         raise ValueError(
             "coherence: expected values within 0..1, got values from "
-            f"{np.nanmin(coherence):.6g} to {np.nanmax(coherence):.6g}; rescale it (products stored as bytes: "
+            f"{_span(coherence)}; rescale it (products stored as bytes: "
             "divide by 255) or set what is not data to NaN"
         )
+
+
+def _span(array: Any) -> str:
+    """Return the smallest and largest value of ``array`` in words."""
+    xp = array_namespace(array)
+    return f"{float(xp.nanmin(array)):.6g} to {float(xp.nanmax(array)):.6g}"
+
+
+def planes(array: Any) -> Any:
+    """Return (..., y, x) as (pair, y, x)."""
+    return None if array is None else array.reshape(-1, *array.shape[-2:])
 
 
 def prepare(array: Any, *, wrap: bool = False) -> Any:
     """Return ``array`` as contiguous float32 planes; with ``wrap``, large phases are wrapped in double first."""
     if array is None:
         return None
+    xp = array_namespace(array)
     if wrap and array.dtype != np.float32:
-        array = np.remainder(np.asarray(array, dtype=np.float64) + np.pi, 2 * np.pi) - np.pi
-    return np.ascontiguousarray(array, dtype=np.float32)
+        array = xp.remainder(xp.asarray(array, dtype=np.float64) + np.pi, 2 * np.pi) - np.pi
+    return xp.ascontiguousarray(array, dtype=np.float32)
 
 
 def workspace(tile: int, width: int, half: int) -> tuple[Any, Any, Any, Any, Any]:

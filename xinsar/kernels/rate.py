@@ -19,9 +19,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xinsar.backend import Kernel, array_namespace
+from xinsar.kernels import cuda
 from xinsar.kernels._jit import fma, jit
-from xinsar.kernels.gradient import ANY_PHASE, Edges, State, begin_missing, count_missing, edge, mark_edges
+from xinsar.kernels.gradient import Edges, State, count_missing, edge, mark_edges
 from xinsar.kernels.phasor import (
+    ANY_PHASE,
     BAD_PHASE,
     CLEAN,
     HALF,
@@ -40,6 +42,8 @@ _F = np.float32
 TOP_COHERENCE = _F(0.98)
 NEWTON_STEPS = 5
 BLOCK = 512
+LEAST_SQUARE = _F(1e-12)
+"""Mean squared residual, rad^2, that float32 phase cannot fall below."""
 RATE_TILE = 16
 """Rows held in cache while the pairs of one interval pass over them."""
 EDGE_OF_ALIAS = 0.9
@@ -220,11 +224,13 @@ def _fold_numpy(
         legal(status, phase, coherence)
 
 
-fold_rate = Kernel("phase_gradient_stack", numpy=_fold_numpy)
+fold_rate = Kernel("phase_gradient_stack", numpy=_fold_numpy, cupy=cuda.fold_rate)
 
 
 @jit
-def _search_row(sums: Any, r: int, plane: int, cosines: Any, sines: Any, rate: Any, block: Any, best: Any) -> None:
+def _search_row(
+    sums: Any, r: int, plane: int, cosines: Any, sines: Any, rate: Any, block: Any, best: Any
+) -> None:
     """Write the grid point with the largest J of each pixel of a row into ``rate`` (in grid steps).
 
     Pixels go in blocks (``block``: the sums of all intervals; ``best``: J, its even and odd part, its place) that
@@ -323,8 +329,16 @@ def _derive_row(sums: Any, r: int, plane: int, intervals: Any, rate: Any, height
 
 @jit
 def _solve(
-    sums: Any, intervals: Any, cosines: Any, sines: Any, step: Any, with_height: Any, work: Any, block: Any,
-    best: Any, out: Any,
+    sums: Any,
+    intervals: Any,
+    cosines: Any,
+    sines: Any,
+    step: Any,
+    with_height: Any,
+    work: Any,
+    block: Any,
+    best: Any,
+    out: Any,
 ) -> None:
     """Fill ``out`` (y, 2, 2, x) with rate and J for both directions."""
     for r in range(sums.shape[0]):
@@ -362,11 +376,11 @@ def _solve_numpy(sums: Any, *, intervals: Any) -> Any:
     return out
 
 
-solve_rate = Kernel("phase_gradient_stack", numpy=_solve_numpy)
+solve_rate = Kernel("phase_gradient_stack", numpy=_solve_numpy, cupy=cuda.solve_rate)
 
 
 @cache
-def _table() -> Any:
+def residual_table() -> Any:
     """Return the mean squared wrapped residual of wrapped normal residuals over its mean cosine, 0 to 1."""
     rho = np.linspace(0, 1, 8193)
     series = np.pi**2 / 3 + 4 * sum((-1) ** n * rho ** (n * n) / n**2 for n in range(1, 60))
@@ -384,24 +398,24 @@ def _square_loop(rho: Any, table: Any, out: Any) -> None:
 
 def _square_numpy(rho: Any) -> Any:
     out = np.empty(rho.shape, _F)
-    _square_loop(np.ascontiguousarray(rho, _F).ravel(), _table(), out.reshape(-1))
+    _square_loop(np.ascontiguousarray(rho, _F).ravel(), residual_table(), out.reshape(-1))
     return out
 
 
-mean_square = Kernel("mean_square", numpy=_square_numpy)
+mean_square = Kernel("mean_square", numpy=_square_numpy, cupy=cuda.mean_square)
 """Mean squared wrapped residual, rad^2, from the mean cosine of the residuals."""
 
 
 @dataclass(frozen=True)
 class Rate(Edges):
-    """The rate of both gradients, rad year-1 per pixel, its agreement (J over the sum of weights) and its z score.
+    """The rate of both gradients, rad year-1 per pixel, its agreement (J over the sum of weights) and standard error.
 
-    ``dates`` holds the indices of the two dates of each pair, ``alias_years`` the common divisor of the intervals,
-    ``levers`` the phase per metre of elevation error of each pair where that is to be found as well.
+    ``dates`` holds the indices of the two dates of each pair, ``levers`` the phase per metre of elevation error of each
+    pair where that is to be found as well. A pixel is searched as if the stack held only the intervals that have weight
+    there, so pairs that are missing at a pixel change nothing.
     """
 
     dates: tuple[tuple[int, int], ...]
-    alias_years: float
     levers: tuple[float, ...] | None = None
 
     tile: ClassVar = RATE_TILE
@@ -413,8 +427,8 @@ class Rate(Edges):
         "stack_years",
         "gradient_coherence_y",
         "gradient_coherence_x",
-        "gradient_z_y",
-        "gradient_z_x",
+        "gradient_sigma_y",
+        "gradient_sigma_x",
     )
     dtypes: ClassVar = ("float32", "float32", "int32", "float64", "float32", "float32", "float32", "float32")
 
@@ -426,7 +440,7 @@ class Rate(Edges):
         """Return interval index, interval in years, lever and both dates of each pair, with their dtypes."""
         index = {t: g for g, t in enumerate(self.distinct())}
         groups = [index.get(t, 0) for t in self.ticks]
-        years = [t * self.step_years for t in self.ticks]
+        years = [self.years(t) for t in self.ticks]
         firsts, seconds = zip(*self.dates, strict=True)
         return (groups, np.int64), (years, _F), (self.levers, _F), (firsts, np.int64), (seconds, np.int64)
 
@@ -438,35 +452,70 @@ class Rate(Edges):
         return State(
             xp.zeros((height, max(len(self.distinct()), 1), planes, width), _F),
             xp.zeros((height, moments, width), _F),
-            begin_missing(xp, height, width, used=self.used(), last=last),
+            xp.zeros((height, 4, width), np.int32),
             xp.zeros((height, 2, -(-dates // 32), width), np.uint32),
             xp.zeros((height, dates), np.uint8),
+            last=last,
         )
 
     def finish(self, state: State) -> tuple[Any, ...]:
         """Return the outputs."""
         sums, weights, missing, dates, row_dates = state.look()
         xp = array_namespace(sums)
-        number, _, count, years = self.counts(missing)
-        intervals = np.asarray(self.distinct() or [1], np.float64) * self.step_years
-        rate, agreement = xp.moveaxis(solve_rate(sums, intervals=intervals), 2, 0)
+        number, _, count, years = self.counts(missing, state.last)
+        rate, agreement, divisor = self._solve(sums, missing)
         moments = xp.moveaxis(weights.reshape(weights.shape[0], 2, -1, weights.shape[2]), 2, 0)
         known = (number > 0) & (moments[0] > 0)
         rate = xp.where(known, rate, NAN)
         agreement = xp.where(known, agreement / xp.where(known, moments[0], 1), NAN)
         sigma = _standard_error(number, count_dates(dates, row_dates), agreement, moments)
-        trusted = known & (xp.abs(rate) <= EDGE_OF_ALIAS * np.pi / self.alias_years)
-        score = xp.where(trusted, rate / sigma, NAN).astype(_F)
+        trusted = known & (xp.abs(rate) <= EDGE_OF_ALIAS * np.pi / self.years(divisor))
+        sigma = xp.where(trusted, sigma, NAN).astype(_F)
         return (
-            rate[:, 0],
-            rate[:, 1],
-            count,
-            years,
-            agreement[:, 0],
-            agreement[:, 1],
-            score[:, 0],
-            score[:, 1],
+            *(rate[:, 0], rate[:, 1], count, years, agreement[:, 0], agreement[:, 1]),
+            *(sigma[:, 0], sigma[:, 1]),
         )
+
+    def _solve(self, sums: Any, missing: Any) -> tuple[Any, Any, Any]:
+        """Return rate, J and the common divisor of the intervals in ticks, (y, 2, x)."""
+        xp = array_namespace(sums)
+        ticks = np.asarray(self.distinct() or [1])
+        intervals = self.years(ticks.astype(np.float64))
+        if not missing.any():
+            rate, agreement = xp.moveaxis(solve_rate(sums, intervals=intervals), 2, 0)
+            return rate, agreement, float(np.gcd.reduce(ticks))
+        there = _intervals_there(sums)
+        held = xp.where(there, xp.asarray(ticks)[:, None, None, None], 0)
+        divisor = held[0]
+        for more in held[1:]:
+            divisor = xp.gcd(divisor, more)
+        rate, agreement = _solve_spans(sums, intervals, there)
+        return rate, agreement, xp.maximum(divisor, 1)
+
+
+def _intervals_there(sums: Any) -> Any:
+    """Return which intervals have weight at each edge, (interval, y, 2, x)."""
+    xp = array_namespace(sums)
+    planes = sums.shape[2] // 2
+    both = [(sums[:, :, p] != 0) | (sums[:, :, p + 1] != 0) for p in (0, planes)]
+    return xp.moveaxis(xp.stack(both, axis=2), 1, 0)
+
+
+def _solve_spans(sums: Any, intervals: Any, there: Any) -> tuple[Any, Any]:
+    """Solve each edge between its own shortest and longest interval."""
+    xp = array_namespace(sums)
+    number = len(intervals)
+    first = xp.argmax(there, axis=0)
+    last = number - 1 - xp.argmax(there[::-1], axis=0)
+    span = first * number + last
+    rate = xp.zeros(span.shape, _F)
+    agreement = xp.zeros(span.shape, _F)
+    for code in xp.unique(span).tolist():
+        part = slice(code // number, code % number + 1)
+        solved = solve_rate(xp.ascontiguousarray(sums[:, part]), intervals=intervals[part])
+        rate = xp.where(span == code, solved[:, :, 0], rate)
+        agreement = xp.where(span == code, solved[:, :, 1], agreement)
+    return rate, agreement
 
 
 def count_dates(dates: Any, row_dates: Any) -> Any:
@@ -496,7 +545,8 @@ def _standard_error(number: Any, dates: Any, agreement: Any, moments: Any) -> An
     leverage = moments[1]
     if len(moments) == 4:
         leverage = leverage - moments[2] ** 2 / xp.where(moments[3] > 0, moments[3], 1)
-    spread = mean_square(xp.where(agreement > 0, agreement, 0)) * moments[0] / (pairs - 1)
+    square = xp.maximum(mean_square(xp.where(agreement > 0, agreement, 0)), LEAST_SQUARE)
+    spread = square * moments[0] / (pairs - 1)
     shared = xp.maximum(1, pairs / xp.maximum(dates, 1))
     enough = (dates >= 3) & (number >= 2) & (leverage > 0)
     return xp.where(enough, xp.sqrt(spread * shared / xp.where(enough, leverage, 1)), NAN)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 
-def odd_window(window: Any) -> int:
+def odd_window(window: Any, name: str = "window") -> int:
     """Return ``window`` as int; it must be an odd number of pixels, 1 or more."""
     if isinstance(window, bool) or not hasattr(window, "__index__"):
-        raise TypeError(f"window: expected an odd whole number of pixels, got {window!r}")
+        raise TypeError(f"{name}: expected an odd whole number of pixels, got {window!r}")
     number = int(window.__index__())
     if number < 1 or number % 2 == 0:
-        raise ValueError(
-            f"window: expected an odd number of pixels (1, 3, 5, ...), got {number}; "
-            f"use {max(number - 1, 1)} or {max(number + 1, 1)}"
-        )
+        near = "1" if number < 1 else f"{number - 1} or {number + 1}"
+        raise ValueError(f"{name}: expected an odd number of pixels (1, 3, 5, ...), got {number}; use {near}")
     return number
 
 
@@ -35,9 +33,12 @@ def share(name: str, value: Any) -> float:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
-    return float(value)
+    try:
+        if isinstance(value, (bool, str)):
+            raise TypeError
+        return float(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected a number, got {value!r}") from None
 
 
 def one_of(name: str, value: Any, legal: tuple[str, ...]) -> str:

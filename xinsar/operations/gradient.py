@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xinsar import grid, schema
-from xinsar.mapping import fold_pairs, stencil
+from xinsar.mapping import fold_pairs, over_leading, stencil
 from xinsar.operations import checks
 from xinsar.operations.filtering import _coherence
 from xinsar.operations.pairs import coherent_pairs, perpendicular_baselines, select_pairs, temporal_baselines
@@ -196,7 +196,19 @@ def phase_gradient_stack(
     0.6
     """
     window = checks.odd_window(window)
-    checks.one_of("estimator", estimator, ESTIMATORS)
+    months = None if months is None else tuple(months)
+    options = {
+        "estimator": checks.one_of("estimator", estimator, ESTIMATORS),
+        "max_temporal_baseline": max_temporal_baseline,
+        "max_perpendicular_baseline": max_perpendicular_baseline,
+        "months": months,
+        "min_coherence": min_coherence,
+        "pairs": None if pairs is None else np.asarray(pairs).tolist(),
+        "count": count,
+        "dem_error": dem_error,
+        "directions": directions,
+        "normalise": normalise,
+    }
     _check_options(estimator, dem_error=dem_error, directions=directions, normalise=normalise)
     schema.find_first(ds, schema.PHASE, schema.UNWRAPPED_PHASE)
     schema.check_pairs(ds)
@@ -210,28 +222,39 @@ def phase_gradient_stack(
     )
     _warn_of_aliases(used, estimator, max_temporal_baseline)
     fold = _fold(used, window, estimator, dem_error=dem_error, normalise=normalise)
-    phase = schema.find_first(used, schema.PHASE, schema.UNWRAPPED_PHASE)
-    outputs = fold_pairs(fold, phase, _coherence(used), depth=window // 2, kept=_kept(used, min_coherence))
-    if estimator == "rate":
-        outputs = _per_metre(used, outputs)
-    if directions == "range_azimuth":
-        outputs = _turn(used, outputs)
-    attrs = {"estimator": estimator, "window": window, "directions": directions}
-    history = checks.said(
-        "phase_gradient_stack",
-        window=window,
-        estimator=estimator,
-        max_temporal_baseline=max_temporal_baseline,
-        max_perpendicular_baseline=max_perpendicular_baseline,
-        months=None if months is None else sorted(months),
-        min_coherence=min_coherence,
-        pairs=None if pairs is None else np.asarray(pairs).tolist(),
-        count=count,
-        dem_error=dem_error or None,
-        directions=directions,
-        normalise=normalise or None,
+    outputs = over_leading(
+        lambda phase, coherence: _stack(ds, fold, phase, coherence, min_coherence, estimator, directions),
+        schema.find_first(used, schema.PHASE, schema.UNWRAPPED_PHASE),
+        _coherence(used),
     )
+    attrs = {"estimator": estimator, "window": window, "directions": directions}
+    history = checks.said("phase_gradient_stack", window=window, **{k: v or None for k, v in options.items()})
     return schema.assemble(_labelled(outputs, fold, attrs), ds, history=history)
+
+
+def _stack(
+    ds: xr.Dataset,
+    fold: Edges,
+    phase: xr.DataArray,
+    coherence: xr.DataArray | None,
+    min_coherence: float | None,
+    estimator: str,
+    directions: str,
+) -> dict[str, xr.DataArray]:
+    """Fold one stack (pair, y, x); return gradients in their final unit and direction, with their quality."""
+    spacing = grid.pixel_spacing(ds) if estimator == "rate" else None
+    turn = _rotation(ds) if directions == "range_azimuth" else None
+    kept = _kept(coherence, min_coherence)
+    outputs = fold_pairs(fold, phase, coherence, depth=fold.window // 2, kept=kept)
+    if spacing is not None:
+        outputs = _per_metre(outputs, spacing)
+    if turn is not None:
+        outputs = _turn(outputs, *turn)
+    for d in "yx":
+        sigma = outputs.pop(f"gradient_sigma_{d}", None)
+        if sigma is not None:
+            outputs[f"gradient_z_{d}"] = outputs[f"gradient_{d}"] / sigma
+    return outputs
 
 
 def _check_options(estimator: str, *, dem_error: bool, directions: str, normalise: bool) -> None:
@@ -260,10 +283,15 @@ def _warn_of_aliases(ds: xr.Dataset, estimator: str, limit: float | None) -> Non
         )
 
 
-def _kept(ds: xr.Dataset, min_coherence: float | None) -> xr.DataArray | None:
+def _kept(coherence: xr.DataArray | None, min_coherence: float | None) -> xr.DataArray | None:
+    """Return which pairs are coherent enough, lazily; None where nobody asked."""
     if min_coherence is None:
         return None
-    return coherent_pairs(schema.find(ds, schema.COHERENCE), min_coherence)
+    if coherence is None:
+        raise schema.SchemaError(
+            "min_coherence: the dataset has no coherence to choose pairs by; leave it out"
+        )
+    return coherent_pairs(coherence, min_coherence)
 
 
 def _fold(ds: xr.Dataset, window: int, estimator: str, *, dem_error: bool, normalise: bool) -> Edges:
@@ -278,7 +306,7 @@ def _fold(ds: xr.Dataset, window: int, estimator: str, *, dem_error: bool, norma
         "min_weight": MIN_WEIGHT,
         "wrapped": wrapped,
         "ticks": ticks,
-        "step_years": step,
+        "step": step,
     }
     if estimator == "wrapped_sum":
         return WrappedSum(**common)
@@ -287,20 +315,20 @@ def _fold(ds: xr.Dataset, window: int, estimator: str, *, dem_error: bool, norma
     reference, secondary = schema.check_pairs(ds)
     _, index = np.unique(np.concatenate([reference, secondary]), return_inverse=True)
     dates = tuple(zip(*(part.tolist() for part in np.split(index, 2)), strict=True))
-    return Rate(**common, dates=dates, alias_years=step, levers=_levers(ds) if dem_error else None)
+    return Rate(**common, dates=dates, levers=_levers(ds) if dem_error else None)
 
 
-def _ticks(ds: xr.Dataset) -> tuple[tuple[int, ...], float]:
-    """Return the intervals as whole numbers of their common divisor, and that divisor in years.
+def _ticks(ds: xr.Dataset) -> tuple[tuple[int, ...], int]:
+    """Return the intervals as whole numbers of their common divisor, and that divisor in minutes.
 
     Intervals within half an hour of whole days count as whole days; others go by the minute.
     """
     days = temporal_baselines(ds)
     whole = bool(np.abs(days - days.round()).max() < 1 / 48) and days.min() > 0.5
-    unit = 1.0 if whole else 1 / 1440
-    numbers = [max(int(n), 1) for n in np.rint(days / unit)]
-    divisor = gcd(*numbers)
-    return tuple(n // divisor for n in numbers), divisor * unit / schema.YEAR_IN_DAYS
+    unit = 1440 if whole else 1
+    minutes = [max(round(n * 1440 / unit), 1) * unit for n in days]
+    divisor = gcd(*minutes)
+    return tuple(n // divisor for n in minutes), divisor
 
 
 def _levers(ds: xr.Dataset) -> tuple[float, ...]:
@@ -320,49 +348,48 @@ def _levers(ds: xr.Dataset) -> tuple[float, ...]:
     return tuple(levers.tolist())
 
 
-def _per_metre(ds: xr.Dataset, outputs: dict[str, xr.DataArray]) -> dict[str, xr.DataArray]:
-    """Divide the gradients by the pixel spacing."""
-    spacing = dict(zip("yx", grid.pixel_spacing(ds), strict=True))
-    per = {f"gradient_{d}": xr.DataArray(s.astype(np.float32), dims="y") for d, s in spacing.items()}
-    return {
-        name: (out / per[name]).transpose("y", "x") if name in per else out for name, out in outputs.items()
-    }
+def _per_metre(
+    outputs: dict[str, xr.DataArray], spacing: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+) -> dict[str, xr.DataArray]:
+    """Divide gradients and their errors by the pixel spacing."""
+    for d, size in zip("yx", spacing, strict=True):
+        metres = xr.DataArray(size.astype(np.float32), dims="y")
+        for name in (f"gradient_{d}", f"gradient_sigma_{d}"):
+            outputs[name] = (outputs[name] / metres).transpose("y", "x")
+    return outputs
 
 
-def _turn(ds: xr.Dataset, outputs: dict[str, xr.DataArray]) -> dict[str, xr.DataArray]:
-    """Rotate the gradient to ground range and azimuth: right-looking, heading clockwise from north."""
+def _rotation(ds: xr.Dataset) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """Return cos and sin of the heading, and the signs that turn x and y index into east and north."""
     if "heading" not in ds.attrs:
         raise schema.SchemaError(
-            "heading: directions='range_azimuth' needs ds.attrs['heading'], degree from north"
+            "heading: directions='range_azimuth' needs the attribute; set ds.attrs['heading'], degree from north"
         )
     heading = np.radians(float(ds.attrs["heading"]))
-    cosine, sine = np.float32(np.cos(heading)), np.float32(np.sin(heading))
-    east = np.float32(np.sign(grid.step(ds, "x"))) * outputs["gradient_x"]
-    north = np.float32(np.sign(grid.step(ds, "y"))) * outputs["gradient_y"]
-    turned = {"gradient_x": cosine * east - sine * north, "gradient_y": sine * east + cosine * north}
-    return {**outputs, **turned, **_turn_quality(outputs, turned, cosine**2, sine**2)}
+    signs = (np.sign(grid.step(ds, name)) for name in "xy")
+    return tuple(np.float32(v) for v in (np.cos(heading), np.sin(heading), *signs))  # type: ignore[return-value]
 
 
-def _turn_quality(
-    outputs: dict[str, xr.DataArray], turned: dict[str, xr.DataArray], own: Any, other: Any
+def _turn(
+    outputs: dict[str, xr.DataArray], cosine: Any, sine: Any, to_east: Any, to_north: Any
 ) -> dict[str, xr.DataArray]:
-    """Return coherence and z of rotated rates: mean agreement, and independent errors of both axes."""
-    if "gradient_z_x" not in outputs:
-        return {}
-    found = {}
-    variance = {d: (outputs[f"gradient_{d}"] / outputs[f"gradient_z_{d}"]) ** 2 for d in "yx"}
-    agreement = {d: outputs[f"gradient_coherence_{d}"] for d in "yx"}
-    for d, e in (("y", "x"), ("x", "y")):
-        found[f"gradient_coherence_{d}"] = own * agreement[d] + other * agreement[e]
-        found[f"gradient_z_{d}"] = turned[f"gradient_{d}"] / np.sqrt(own * variance[d] + other * variance[e])
-    return found
+    """Rotate to ground range and azimuth (right-looking); the errors of both axes count as independent."""
+    east, north = to_east * outputs["gradient_x"], to_north * outputs["gradient_y"]
+    turned = {"gradient_x": cosine * east - sine * north, "gradient_y": sine * east + cosine * north}
+    if "gradient_sigma_x" in outputs:
+        for own, other in (("x", "y"), ("y", "x")):
+            part = [outputs[f"gradient_coherence_{d}"] for d in (own, other)]
+            sigma = [outputs[f"gradient_sigma_{d}"] for d in (own, other)]
+            turned[f"gradient_coherence_{own}"] = cosine**2 * part[0] + sine**2 * part[1]
+            turned[f"gradient_sigma_{own}"] = np.sqrt((cosine * sigma[0]) ** 2 + (sine * sigma[1]) ** 2)
+    return {**outputs, **turned}
 
 
 def _labelled(outputs: dict[str, xr.DataArray], fold: Edges, attrs: dict[str, Any]) -> list[xr.DataArray]:
     rate = attrs["estimator"] == "rate"
     own = {"units": "rad m-1 year-1"} if rate else {"units": "rad", "per": "pixel"}
     if rate:
-        own["alias_limit"] = np.pi / fold.step_years
+        own["alias_limit"] = np.pi / fold.years(gcd(*(t for t in fold.ticks if t > 0)))
         own["alias_limit_units"] = "rad year-1 per pixel"
     return [
         schema.label(

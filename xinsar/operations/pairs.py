@@ -74,7 +74,9 @@ def select_pairs(
 
 
 def _count(count: Any) -> int:
-    if isinstance(count, bool) or not hasattr(count, "__index__") or count < 1:
+    if isinstance(count, bool) or not hasattr(count, "__index__"):
+        raise TypeError(f"count: expected a whole number of pairs, got {count!r}")
+    if count < 1:
         raise ValueError(f"count: expected a whole number of pairs, 1 or more, got {count!r}")
     return int(count)
 
@@ -88,6 +90,8 @@ def _by_hand(pairs: Any, number: int) -> np.ndarray[Any, Any]:
         if chosen.shape != (number,):
             raise ValueError(f"pairs: expected a mask over {number} pairs, got one of shape {chosen.shape}")
         return np.flatnonzero(chosen)
+    if chosen.ndim != 1:
+        raise ValueError(f"pairs: expected one list of indices, got an array of shape {chosen.shape}")
     if chosen.dtype.kind not in "iu" and chosen.size:
         raise TypeError(f"pairs: expected indices or a boolean mask, got dtype {chosen.dtype}")
     wrong = chosen[(chosen < -number) | (chosen >= number)]
@@ -118,13 +122,24 @@ def perpendicular_baselines(ds: xr.Dataset) -> np.ndarray[Any, Any]:
 
 
 def _in_season(ds: xr.Dataset, months: Any) -> np.ndarray[Any, Any]:
-    wanted = {int(m) for m in months}
-    if not wanted or not wanted <= set(range(1, 13)):
-        raise ValueError(f"months: expected months 1..12, got {sorted(wanted)}")
+    wanted = _months(months)
     first, last = (d.astype("datetime64[M]").astype(np.int64) for d in schema.check_pairs(ds))
     return np.array(
         [all(m % 12 + 1 in wanted for m in range(a, b + 1)) for a, b in zip(first, last, strict=True)], bool
     )
+
+
+def _months(months: Any) -> set[int]:
+    """Return the months 1..12 as a set."""
+    if isinstance(months, str) or not isinstance(months, Iterable):
+        raise TypeError(f"months: expected months such as [6, 7, 8], got {months!r}")
+    given = list(months)
+    if not all(hasattr(m, "__index__") and not isinstance(m, bool) for m in given):
+        raise TypeError(f"months: expected whole numbers 1..12, got {given!r}")
+    wanted = {int(m) for m in given}
+    if not wanted or not wanted <= set(range(1, 13)):
+        raise ValueError(f"months: expected months 1..12, got {sorted(wanted)}")
+    return wanted
 
 
 def coherent_pairs(coherence: xr.DataArray, least: float) -> xr.DataArray:

@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 
 from xinsar import schema
-from xinsar.mapping import fold_pairs
+from xinsar.mapping import fold_pairs, over_leading
 from xinsar.operations import checks
+from xinsar.operations.filtering import _coherence
 from xinsar.operations.gradient import _kept, phase_gradient_stack
 from xinsar.operations.pairs import select_pairs, temporal_baselines
 
@@ -64,9 +65,12 @@ def stack_unwrapped(
     """
     from xinsar.kernels.weighted import WeightedRate
 
+    months = None if months is None else tuple(months)
     schema.find(ds, schema.UNWRAPPED_PHASE)
     if "wavelength" not in ds.attrs:
-        raise schema.SchemaError("wavelength: the dataset needs the attribute; set ds.attrs['wavelength'] in m")
+        raise schema.SchemaError(
+            "wavelength: the dataset needs the attribute; set ds.attrs['wavelength'] in m"
+        )
     used = select_pairs(
         ds,
         max_temporal_baseline=max_temporal_baseline,
@@ -76,8 +80,13 @@ def stack_unwrapped(
         count=count,
     )
     fold = WeightedRate(tuple((temporal_baselines(used) / schema.YEAR_IN_DAYS).tolist()))
-    phase = schema.find(used, schema.UNWRAPPED_PHASE)
-    rate = fold_pairs(fold, phase, None, depth=-1, kept=_kept(used, min_coherence))["rate"]
+    rate = over_leading(
+        lambda phase, coherence: fold_pairs(
+            fold, phase, None, depth=-1, kept=_kept(coherence, min_coherence)
+        ),
+        schema.find(used, schema.UNWRAPPED_PHASE),
+        _coherence(used),
+    )["rate"]
     velocity = rate * np.float32(-float(ds.attrs["wavelength"]) / (4 * np.pi))
     history = checks.said(
         "stack_unwrapped",
@@ -85,6 +94,7 @@ def stack_unwrapped(
         max_perpendicular_baseline=max_perpendicular_baseline,
         months=None if months is None else sorted(months),
         min_coherence=min_coherence,
+        pairs=None if pairs is None else np.asarray(pairs).tolist(),
         count=count,
     )
     return schema.assemble([schema.label(schema.VELOCITY, velocity)], ds, history=history)
@@ -162,11 +172,19 @@ def stacking_curve(
     if isinstance(repeats, bool) or repeats < 1:
         raise ValueError(f"repeats: expected a whole number, 1 or more, got {repeats!r}")
     strength = [
-        xr.concat([_strength(used, n, (seed, n, r), threshold, options) for r in range(repeats)], "repeat").mean("repeat")
+        xr.concat(
+            [_strength(used, n, (seed, n, r), threshold, options) for r in range(repeats)], "repeat"
+        ).mean("repeat")
         for n in numbers
     ]
-    curve = xr.concat(strength, xr.DataArray(numbers, dims="count", name="count")).rename("detection_strength")
-    curve.attrs = {"long_name": f"share of pixels with |z| above {threshold:g}", "units": "1", "repeats": repeats}
+    curve = xr.concat(strength, xr.DataArray(numbers, dims="count", name="count")).rename(
+        "detection_strength"
+    )
+    curve.attrs = {
+        "long_name": f"share of pixels with |z| above {threshold:g}",
+        "units": "1",
+        "repeats": repeats,
+    }
     history = checks.said("stacking_curve", counts=numbers, repeats=repeats, seed=seed, **options)
     return schema.assemble([curve], ds, history=history)
 

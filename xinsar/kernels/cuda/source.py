@@ -1,0 +1,84 @@
+"""CUDA sources, completed with the shape of tiles and with the numbers they share with the CPU kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xinsar.kernels import phasor
+
+THREADS, GROUPS, LOADED = 512, 4, 128
+"""Threads of a block; the groups they form, each over its rows of the tile; pixels of a row that a warp reads."""
+OPTIONS = ("-std=c++17", "-fmad=false")
+NUMBERS = "INV_PI PI_HIGH PI_LOW ROUND S1 S2 S3 S4 C1 C2 C3 C4 A1 A2 A3 A4 A5 A6 A7 HALF_PI COHERENCE_LIMIT HALF_COHERENCE"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One kernel, made for a window, a number of rows per thread, and data with or without coherence.
+
+    ``height`` adds the terms of an elevation error to the rate.
+    """
+
+    file: str
+    name: str
+    window: int = 1
+    rows: int = 1
+    coherent: bool = False
+    height: bool = False
+
+    @property
+    def left(self) -> int:
+        """Pixels read left of a tile, a multiple of four."""
+        return _fours(self.window // 2)
+
+    @property
+    def columns(self) -> int:
+        """Columns of a tile."""
+        return LOADED - self.left - _fours(self.window // 2 + 1)
+
+    @property
+    def tall(self) -> int:
+        """Rows of a tile at most."""
+        return GROUPS * self.rows
+
+    @property
+    def shared_bytes(self) -> int:
+        """Shared memory of a block: four planes of row sums, and a bit for each pixel that is there."""
+        return (self.tall + self.window) * LOADED * 16 + (self.tall + self.window) * LOADED // 4
+
+    def source(self) -> str:
+        """Return the complete CUDA source."""
+        files = ["phasor", "stack", "rate"] if self.file == "rate" else ["phasor", self.file]
+        parts = [(Path(__file__).parent / f"{name}.cu").read_text(encoding="utf-8") for name in files]
+        return "\n".join([*self._integers(), *_numbers(), *parts])
+
+    def _integers(self) -> list[str]:
+        values = {
+            "COHERENT": int(self.coherent),
+            "HEIGHT": int(self.height),
+            "WINDOW": self.window,
+            "ROWS": self.rows,
+            "THREADS": THREADS,
+            "GROUPS": GROUPS,
+            "LOADED": LOADED,
+            "LEFT": self.left,
+            "COLUMNS": self.columns,
+            "SHARED_BYTES": self.shared_bytes,
+            "BAD_PHASE": phasor.BAD_PHASE,
+            "BAD_COHERENCE": phasor.BAD_COHERENCE,
+        }
+        return [f"#define {name} {value}" for name, value in values.items()]
+
+
+def _fours(number: int) -> int:
+    """Return ``number`` rounded up to a multiple of four."""
+    return -(-number // 4) * 4
+
+
+def _numbers() -> list[str]:
+    from xinsar.kernels import rate
+
+    values = {name: getattr(phasor, name) for name in NUMBERS.split()} | {"TOP_COHERENCE": rate.TOP_COHERENCE}
+    floats = [f"#define {name} ({float(value).hex()}f)" for name, value in values.items()]
+    return [*floats, f"#define NEWTON_STEPS {rate.NEWTON_STEPS}"]

@@ -18,7 +18,8 @@
 
 struct dim3 { unsigned x = 1, y = 1, z = 1; };
 struct alignas(16) float4 { float x, y, z, w; };
-static float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+struct alignas(8) float2 { float x, y; };
+static float2 make_float2(float x, float y) { return {x, y}; }
 static dim3 threadIdx, blockIdx, blockDim, gridDim;
 float4 memory[1 << 14];
 
@@ -81,7 +82,21 @@ static void resume(int thread) {
     setcontext(&fiber.start);
 }
 
-// One block; false where its threads wait for each other for ever.
+// Resume the threads of a warp that are not done; how many there were.
+static int run_warp(int warp, bool backwards) {
+    static int lane, left;
+    left = 0;
+    for (lane = 0; lane < 32; lane++) {
+        int thread = 32 * warp + (backwards ? 31 - lane : lane);
+        if (fibers[thread].done) continue;
+        left++;
+        resume(thread);
+    }
+    return left;
+}
+
+// One block; false where its threads wait for each other for ever. Each warp runs as far as it can before the next one
+// does, so that a barrier that is missing shows.
 static bool run_block(bool backwards) {
     block = Barrier();
     warps.assign(threads / 32, Warp());
@@ -93,17 +108,17 @@ static bool run_block(bool backwards) {
         fiber.start.uc_stack.ss_size = fiber.stack.size();
         makecontext(&fiber.start, enter, 0);
     }
-    static int left, i;
-    static long before;
+    static int left, warp, number;
+    static long before, here;
+    number = threads / 32;
     do {
         before = progress;
         left = 0;
-        for (i = 0; i < threads; i++) {
-            int thread = backwards ? threads - 1 - i : i;
-            if (!fibers[thread].done) {
-                left++;
-                resume(thread);
-            }
+        for (warp = 0; warp < number; warp++) {
+            do {
+                here = progress;
+                left += run_warp(backwards ? number - 1 - warp : warp, backwards);
+            } while (progress != here);
         }
     } while (left && progress != before);
     return left == 0;
@@ -164,6 +179,18 @@ static T __shfl_sync(unsigned mask, T value, int lane) {
     warp.lent[turn][threadIdx.x % 32] = bits_of<uint32_t>(value);
     emulator::wait(warp.barrier, 32);
     return bits_of<T>(warp.lent[turn][lane]);
+}
+
+template <class T>
+static T __shfl_up_sync(unsigned mask, T value, int by) {
+    int lane = threadIdx.x % 32;
+    return __shfl_sync(mask, value, lane < by ? lane : lane - by);
+}
+
+template <class T>
+static T __shfl_down_sync(unsigned mask, T value, int by) {
+    int lane = threadIdx.x % 32;
+    return __shfl_sync(mask, value, lane + by > 31 ? lane : lane + by);
 }
 
 #define EMULATE(name)                                                                                        \

@@ -81,7 +81,10 @@ class Emulator:
         options = ["-std=c++17", "-O1", "-w", "-fPIC", "-shared", "-ffp-contract=off", "-fno-strict-aliasing"]
         files = [str(path.with_suffix(".cpp")), "-o", str(path.with_suffix(".so"))]
         done = subprocess.run(
-            [self.compiler, *options, "-U_FORTIFY_SOURCE", *files], capture_output=True, text=True, check=False
+            [self.compiler, *options, "-U_FORTIFY_SOURCE", *files],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr[-4000:]
         return ctypes.CDLL(str(path.with_suffix(".so")))

@@ -139,7 +139,14 @@ def make_cube(
             "reference_time": ("pair", start + pairs[:, 0].astype("timedelta64[D]")),
             "secondary_time": ("pair", start + pairs[:, 1].astype("timedelta64[D]")),
         },
-        {"wavelength": 0.0555, "heading": 348.0, "incidence": 39.0, "slant_range": 850e3, "track": 26, **attrs},
+        {
+            "wavelength": 0.0555,
+            "heading": 348.0,
+            "incidence": 39.0,
+            "slant_range": 850e3,
+            "track": 26,
+            **attrs,
+        },
     )
     if coherence is not None:
         ds["coherence"] = ("pair", "y", "x"), np.asarray(coherence, np.float32), {"units": "1"}
@@ -182,7 +189,10 @@ def random_cube(
 def mesh(number: int, intervals: Iterable[int] = (12, 24, 36)) -> list[tuple[int, int]]:
     """Return ``number`` pairs of days, each from a date to later ones by ``intervals`` in turn."""
     intervals = list(intervals)
-    return [(12 * (k // len(intervals)), 12 * (k // len(intervals)) + intervals[k % len(intervals)]) for k in range(number)]
+    return [
+        (12 * (k // len(intervals)), 12 * (k // len(intervals)) + intervals[k % len(intervals)])
+        for k in range(number)
+    ]
 
 
 def days_of(ds: xr.Dataset) -> list[tuple[float, float]]:

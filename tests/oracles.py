@@ -151,9 +151,9 @@ def agreement(rate, seen: Observations, years, phases=0.0):
     return float(np.real(np.sum(seen.weights * seen.u * np.exp(-1j * (years[seen.pairs] * rate + phases)))))
 
 
-def best_rate(seen: Observations, years, *, slowest: float) -> float:
-    """The r with the largest J within pi/``slowest``: a fine grid, then Brent's method around the best points."""
-    limit, step = np.pi / slowest, 0.1 / years.max()
+def best_rate(seen: Observations, years) -> float:
+    """The r with the largest J, |r| <= pi / (shortest interval seen): a fine grid, then Brent's method on its tops."""
+    limit, step = np.pi / years[seen.pairs].min(), 0.1 / years.max()
     grid = np.arange(-np.ceil(limit / step), np.ceil(limit / step) + 1) * step
     turns = np.exp(-1j * np.outer(grid, years[seen.pairs]))
     heights = np.real(turns @ (seen.weights * seen.u))
@@ -180,9 +180,7 @@ def standard_error(rate, seen: Observations, years, dates) -> float:
         return np.nan
     residual = wrap(np.angle(seen.u) - years[seen.pairs] * rate)
     spread = np.sum(seen.weights * residual**2) / (number - 1)
-    return np.sqrt(
-        spread / np.sum(seen.weights * years[seen.pairs] ** 2) * max(1.0, number / len(distinct))
-    )
+    return np.sqrt(spread / np.sum(seen.weights * years[seen.pairs] ** 2) * max(1.0, number / len(distinct)))
 
 
 def rate(phase, coherence, dates, *, window: int):
@@ -193,17 +191,17 @@ def rate(phase, coherence, dates, *, window: int):
     years = np.array([(b - a) / YEAR for a, b in dates])
     out = np.full((3, 2, *phase.shape[1:]), np.nan)
     for place, seen in observations(phase, coherence, window).items():
-        r = best_rate(seen, years, slowest=years.min())
+        r = best_rate(seen, years)
         sigma = standard_error(r, seen, years, dates)
         height = agreement(r, seen, years) / seen.weights.sum()
         out[(slice(None), *place)] = r, height, r / sigma if sigma > 0 else np.nan
     return out
 
 
-def rate_with_elevation(seen: Observations, years, levers, *, slowest: float) -> tuple[float, float]:
+def rate_with_elevation(seen: Observations, years, levers) -> tuple[float, float]:
     """Rate and elevation error that maximise the exact J(r, h) = Re sum w u exp(-i (dt r + h b))."""
     levers = np.asarray(levers)[seen.pairs]
-    start = [best_rate(seen, years, slowest=slowest), 0.0]
+    start = [best_rate(seen, years), 0.0]
     scale = np.array([1 / years.max(), 1 / max(np.abs(levers).max(), 1e-12)])
     found = optimize.minimize(
         lambda p: -agreement(p[0] * scale[0], seen, years, phases=p[1] * scale[1] * levers),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import xarray as xr
 from hypothesis import strategies as st
@@ -40,7 +42,7 @@ def _cuts(draw, length: int) -> tuple[int, ...]:
     """Draw sizes of chunks that add up to ``length``."""
     inner = draw(st.sets(st.integers(1, length - 1))) if length > 1 else set()
     edges = [0, *sorted(inner), length]
-    return tuple(b - a for a, b in zip(edges[:-1], edges[1:], strict=True))
+    return tuple(b - a for a, b in pairwise(edges))
 
 
 @st.composite

@@ -36,7 +36,8 @@ def test_equals_plain_loops(window, fill, coherence):
 def test_default_window_is_five():
     ds = random_cube()
     same_bits(
-        xinsar.coherence_filter(ds).drop_attrs(), xinsar.coherence_filter(ds, window=5, fill=False).drop_attrs()
+        xinsar.coherence_filter(ds).drop_attrs(),
+        xinsar.coherence_filter(ds, window=5, fill=False).drop_attrs(),
     )
 
 
@@ -61,7 +62,9 @@ def test_consistency_of_noise(window, expected):
 def test_missing_centre_stays_missing_unless_filled():
     ds = make_cube(np.full((1, 5, 5), 0.7), np.full((1, 5, 5), 0.5))
     ds.phase[0, 2, 2] = np.nan
-    kept, filled = (xinsar.coherence_filter(ds, window=5, fill=f).phase.values[0, 2, 2] for f in (False, True))
+    kept, filled = (
+        xinsar.coherence_filter(ds, window=5, fill=f).phase.values[0, 2, 2] for f in (False, True)
+    )
     assert np.isnan(kept)
     assert filled == pytest.approx(0.7, abs=1e-6)
 
@@ -84,7 +87,9 @@ def test_zero_coherence_everywhere_gives_nan_not_zero():
 def test_zero_coherence_at_the_centre_is_there():
     coherence = np.full((1, 3, 3), 0.5)
     coherence[0, 1, 1] = 0
-    assert xinsar.coherence_filter(make_cube(np.full((1, 3, 3), 0.7), coherence), window=5).phase.notnull().all()
+    assert (
+        xinsar.coherence_filter(make_cube(np.full((1, 3, 3), 0.7), coherence), window=5).phase.notnull().all()
+    )
 
 
 def test_scale_of_coherence_does_not_matter():
@@ -112,7 +117,9 @@ def test_small_images(shape):
 def test_same_everywhere():
     for window in (1, 5):
         assert_same_everywhere(lambda ds, w=window: xinsar.coherence_filter(ds, window=w), random_cube())
-    assert_same_everywhere(lambda ds: xinsar.coherence_filter(ds, window=3, fill=True), random_cube(coherence=False))
+    assert_same_everywhere(
+        lambda ds: xinsar.coherence_filter(ds, window=3, fill=True), random_cube(coherence=False)
+    )
 
 
 @given(data=st.data(), fill=st.booleans())
@@ -122,9 +129,7 @@ def test_chunks_never_change_a_bit(data, fill):
     window = data.draw(strategies.windows(ds))
     chunked = in_chunks(ds, data.draw(strategies.chunkings(ds)))
     lazy = built_lazily(lambda d: xinsar.coherence_filter(d, window=window, fill=fill), chunked)
-    same_bits(
-        lazy.compute(scheduler="synchronous"), xinsar.coherence_filter(ds, window=window, fill=fill)
-    )
+    same_bits(lazy.compute(scheduler="synchronous"), xinsar.coherence_filter(ds, window=window, fill=fill))
 
 
 def test_only_phase_or_only_coherence_in_chunks():
@@ -160,7 +165,12 @@ def test_output_is_described_and_input_untouched():
 
 @pytest.mark.parametrize(
     ("window", "error", "words"),
-    [(4, ValueError, "use 3 or 5"), (0, ValueError, "use 1$"), (-3, ValueError, "use 1$"), (2.5, TypeError, "2.5")],
+    [
+        (4, ValueError, "use 3 or 5"),
+        (0, ValueError, "use 1$"),
+        (-3, ValueError, "use 1$"),
+        (2.5, TypeError, "2.5"),
+    ],
 )
 def test_bad_windows(window, error, words):
     with pytest.raises(error, match=rf"^window: expected an odd .*{words}"):
@@ -180,7 +190,10 @@ def test_window_may_be_a_numpy_integer_but_not_a_bool():
         (lambda ds: ds.isel(pair=0), r"phase: expected trailing dims .*expand_dims\('pair'\)"),
         (lambda ds: ds.transpose("y", "x", "pair"), r"phase: .*transpose"),
         (lambda ds: ds.assign(phase=ds.phase.astype(complex)), r"phase: .*complex.*numpy.angle"),
-        (lambda ds: ds.assign(phase=ds.phase.assign_attrs(units="m")), r"phase: expected units 'rad', got 'm'"),
+        (
+            lambda ds: ds.assign(phase=ds.phase.assign_attrs(units="m")),
+            r"phase: expected units 'rad', got 'm'",
+        ),
         (lambda ds: ds.assign(coherence=ds.coherence.isel(pair=0, drop=True)), r"coherence: .*expand_dims"),
         (lambda ds: ds.assign(coherence=ds.coherence.assign_attrs(units="m")), r"coherence: .*units"),
     ],

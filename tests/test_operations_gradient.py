@@ -82,9 +82,7 @@ def test_sinking_bowl_is_positive_then_negative():
 @pytest.mark.parametrize("window", [1, 5])
 def test_rotating_the_scene_swaps_gradients(window):
     ds = random_cube((2, 9, 12), gaps=0.1)
-    turned = make_cube(
-        *(np.rot90(ds[n].values, axes=(1, 2)) for n in ("phase", "coherence"))
-    )
+    turned = make_cube(*(np.rot90(ds[n].values, axes=(1, 2)) for n in ("phase", "coherence")))
     before, after = gradients(ds, window=window), gradients(turned, window=window)
     rows = np.rot90(before[0], axes=(1, 2))
     cols = np.rot90(before[1], axes=(1, 2))

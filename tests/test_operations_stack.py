@@ -118,7 +118,7 @@ def test_rate_of_noise_reaches_the_highest_agreement():
     years = np.array(lengths(ds)) / oracles.YEAR
     found = per_pixel(stack(ds, window=1))
     for (direction, y, x), seen in oracles.observations(*arrays(ds), 1).items():
-        best = oracles.best_rate(seen, years, slowest=years.min())
+        best = oracles.best_rate(seen, years)
         reached = oracles.agreement(found[direction, y, x], seen, years)
         top = oracles.agreement(best, seen, years)
         assert reached >= top - (1 - np.cos(0.25)) * seen.weights.sum()
@@ -215,9 +215,7 @@ def test_direction_of_coordinates_changes_no_bit(estimator):
 
 def test_rotating_the_scene_swaps_gradients():
     ds = ramp((4.0, 9.0), noise=0.2)
-    turned = make_cube(
-        *(np.rot90(ds[n].values, axes=(1, 2)) for n in ("phase", "coherence")), days=mesh(9)
-    )
+    turned = make_cube(*(np.rot90(ds[n].values, axes=(1, 2)) for n in ("phase", "coherence")), days=mesh(9))
     for estimator in ESTIMATORS:
         scale = per_pixel if estimator == "rate" else both
         before, after = scale(stack(ds, estimator=estimator)), scale(stack(turned, estimator=estimator))
@@ -268,7 +266,9 @@ def test_a_pair_without_any_pixel_changes_no_bit(estimator, days):
 
 def test_pairs_missing_in_part_of_the_image():
     """Where the 6-day pair is missing, the rate is that of the other pairs: no alias of theirs may be taken."""
-    ds = ramp((0.0, 8.0), (6, 10, 20), noise=0.3, days=[(0, 6), (0, 12), (12, 24), (24, 36), (12, 36), (0, 24)])
+    ds = ramp(
+        (0.0, 8.0), (6, 10, 20), noise=0.3, days=[(0, 6), (0, 12), (12, 24), (24, 36), (12, 36), (0, 24)]
+    )
     ds.phase[0, :, 10:] = np.nan
     found, others = per_pixel(stack(ds)), per_pixel(stack(ds, pairs=[1, 2, 3, 4, 5]))
     np.testing.assert_allclose(found[1, :, 13:-1], others[1, :, 13:-1], rtol=1e-4)
@@ -352,7 +352,9 @@ def generated(pairs, *, side=192, chunk=96, pair_chunk=10):
 
     ds = make_cube(np.zeros((pairs, 1, 1)), days=mesh(pairs)).isel(x=0, y=0, drop=True).drop_vars("phase")
     for name, scale in (("phase", 3.0), ("coherence", 1.0)):
-        data = da.map_blocks(block, scale=scale, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0, 0), "f4"))
+        data = da.map_blocks(
+            block, scale=scale, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0, 0), "f4")
+        )
         ds[name] = ("pair", "y", "x"), data
     return ds.assign_coords(x=("x", 10.0 * np.arange(side), {"units": "m"}), y=-10.0 * np.arange(side))
 
@@ -383,17 +385,18 @@ def peak_bytes(ds, estimator):
 
 @pytest.mark.parametrize("estimator", ["rate", "wrapped_sum"])
 def test_memory_does_not_grow_with_the_number_of_pairs(estimator):
+    """Eight times the pairs: only the rate's two bits per date and pixel and the graph itself may grow."""
     stack(generated(20), estimator=estimator).compute(scheduler="synchronous")
-    short, long = (peak_bytes(generated(n), estimator) for n in (40, 320))
-    one_chunk = 2 * 10 * 96 * 96 * 4
-    assert long < 1.3 * short + one_chunk
+    size = {"side": 320, "chunk": 160}
+    short, long = (peak_bytes(generated(n, **size), estimator) for n in (40, 320))
+    assert long < 1.4 * short
 
 
 def test_memory_does_not_grow_with_the_image():
-    """Beyond the results themselves: two gradients and the count, four bytes a pixel, and the years, eight."""
+    """Beyond the results: two gradients and the count, four bytes a pixel each, and the years, eight."""
     stack(generated(20), estimator="wrapped_sum").compute(scheduler="synchronous")
-    small, large = (peak_bytes(generated(160, side=s, chunk=48, pair_chunk=20), "wrapped_sum") for s in (192, 480))
-    results = 2 * 20 * (480**2 - 192**2)
+    small, large = (peak_bytes(generated(80, side=s), "wrapped_sum") for s in (192, 576))
+    results = 20 * (576**2 - 192**2)
     assert large - results < 2 * small
 
 
@@ -407,7 +410,9 @@ def test_output_is_described_and_input_untouched(estimator):
     found = stack(ds, estimator=estimator)
     xr.testing.assert_identical(ds, before)
     more = {"gradient_coherence_y", "gradient_coherence_x", "gradient_z_y", "gradient_z_x"}
-    wanted = {"gradient_y", "gradient_x", "pair_count", "stack_years"} | (more if estimator == "rate" else set())
+    wanted = {"gradient_y", "gradient_x", "pair_count", "stack_years"} | (
+        more if estimator == "rate" else set()
+    )
     assert set(found) == wanted
     for name in found:
         assert found[name].dims == ("y", "x")
@@ -488,7 +493,13 @@ def test_small_images_and_single_pairs(estimator, shape):
 
 def test_one_pixel_without_a_transform_is_nan():
     ds = xinsar.stack_from_arrays(
-        np.zeros((2, 1, 1)), None, ["2020-01-01", "2020-02-01"], ["2020-02-01", "2020-03-01"], [0.0], [0.0], units="m"
+        np.zeros((2, 1, 1)),
+        None,
+        ["2020-01-01", "2020-02-01"],
+        ["2020-02-01", "2020-03-01"],
+        [0.0],
+        [0.0],
+        units="m",
     )
     assert stack(ds).gradient_x.isnull().all()
 
@@ -526,15 +537,17 @@ def test_all_nan_tile(estimator):
     same_bits(found, stack(ds, estimator=estimator))
 
 
-def test_leading_dims_pass_through_or_are_refused_by_name():
-    ds = random_cube((4, 6, 7))
-    tracks = xr.Dataset({n: xr.concat([ds[n], ds[n]], "look") for n in ("phase", "coherence")}, ds.coords)
-    try:
-        found = stack(tracks)
-    except xinsar.SchemaError as error:
-        assert "look" in str(error)
-    else:
-        np.testing.assert_array_equal(found.gradient_x.isel(look=1), stack(ds).gradient_x)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_leading_dims_pass_through(estimator):
+    one, two = random_cube((4, 6, 7)), random_cube((4, 6, 7), seed=1)
+    looks = xr.Dataset({n: xr.concat([one[n], two[n]], "look") for n in ("phase", "coherence")}, one.coords)
+    for cube in (looks, in_chunks(looks, {"look": 1, "pair": 2, "y": 3})):
+        found = stack(cube, estimator=estimator).compute()
+        assert found.gradient_x.dims == ("look", "y", "x")
+        for n, single in enumerate((one, two)):
+            wanted = stack(single, estimator=estimator)
+            for name in wanted:
+                np.testing.assert_array_equal(found[name].isel(look=n), wanted[name])
 
 
 # ---- statistics -----------------------------------------------------------------------------------------------
@@ -549,7 +562,9 @@ def speckled(coherence, *, looks=4, side=64, dates=10, neighbours=9, seed=0, per
     shares = np.broadcast_to(coherence, dates).astype(float)
 
     def draw():
-        return (rng.standard_normal((looks, side, side)) + 1j * rng.standard_normal((looks, side, side))) / np.sqrt(2)
+        return (
+            rng.standard_normal((looks, side, side)) + 1j * rng.standard_normal((looks, side, side))
+        ) / np.sqrt(2)
 
     lasting = draw()
     scenes = [np.sqrt(c) * lasting + np.sqrt(1 - c) * draw() for c in shares]
@@ -567,7 +582,9 @@ def scores(ds, window):
     return z[np.isfinite(z)]
 
 
-@pytest.mark.parametrize(("coherence", "looks", "window"), [(0.5, 4, 5), (0.6, 4, 5), (0.5, 16, 1), (0.8, 4, 1)])
+@pytest.mark.parametrize(
+    ("coherence", "looks", "window"), [(0.5, 4, 5), (0.6, 4, 5), (0.5, 16, 1), (0.8, 4, 1)]
+)
 def test_z_is_calibrated_where_nothing_moves(coherence, looks, window):
     """All pairs of ten dates: the network for which the correction for shared dates is exact."""
     z = scores(speckled(coherence, looks=looks), window)
@@ -696,8 +713,8 @@ def with_elevation_error(height, *, shape=(24, 12, 13), seed=0, noise=0.05):
 
 
 def test_dem_error_is_fitted_with_the_rate():
-    ds, lever = with_elevation_error(8.0, noise=0.01)
-    assert np.abs(8 * lever).max() < 0.7
+    ds, lever = with_elevation_error(5.0, noise=0.01)
+    assert np.abs(5 * lever).max() < 0.5
     plain, fitted = (per_pixel(stack(ds, window=1, dem_error=f))[1, :, :-1] for f in (False, True))
     assert np.abs(fitted - 3).mean() < 0.3 * np.abs(plain - 3).mean()
     assert abs(fitted.mean() - 3) < 0.02
@@ -708,7 +725,7 @@ def test_dem_error_equals_the_exact_fit():
     years = np.array(lengths(ds)) / oracles.YEAR
     found = per_pixel(stack(ds, window=1, dem_error=True))
     for place, seen in oracles.observations(*arrays(ds), 1).items():
-        rate, height = oracles.rate_with_elevation(seen, years, lever, slowest=years.min())
+        rate, height = oracles.rate_with_elevation(seen, years, lever)
         if np.abs(height * lever).max() < 0.35:
             assert found[place] == pytest.approx(rate, abs=0.03)
 
@@ -724,7 +741,10 @@ def test_dem_error_without_an_error_changes_little():
     [
         (lambda ds: ds.drop_vars("perpendicular_baseline"), r"perpendicular_baseline: .*assign_coords"),
         (lambda ds: ds.drop_attrs(deep=False), r"wavelength"),
-        (lambda ds: ds.assign_coords(perpendicular_baseline=ds.perpendicular_baseline * np.nan), "missing values"),
+        (
+            lambda ds: ds.assign_coords(perpendicular_baseline=ds.perpendicular_baseline * np.nan),
+            "missing values",
+        ),
     ],
 )
 def test_dem_error_says_what_it_needs(change, words):
@@ -771,7 +791,11 @@ def test_directions_need_a_heading_and_no_wrapped_sum():
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"estimator": "mean"}, ValueError, r"^estimator: expected one of 'rate', 'wrapped_sum', 'sum', got 'mean'"),
+        (
+            {"estimator": "mean"},
+            ValueError,
+            r"^estimator: expected one of 'rate', 'wrapped_sum', 'sum', got 'mean'",
+        ),
         ({"directions": "radar"}, ValueError, r"^directions: expected one of 'map', 'range_azimuth'"),
         ({"window": 2}, ValueError, r"^window: .*use 1 or 3"),
         ({"window": "5"}, TypeError, r"^window: "),
@@ -802,11 +826,14 @@ def test_options_are_keywords_only():
         (lambda ds: ds.drop_vars("phase"), r"^phase: .*rename"),
         (lambda ds: ds.isel(pair=0), r"^phase: expected trailing dims .*expand_dims"),
         (lambda ds: ds.drop_vars("reference_time"), r"^reference_time: .*assign_coords"),
-        (lambda ds: ds.assign_coords(reference_time=ds.secondary_time, secondary_time=ds.reference_time), "flip"),
+        (
+            lambda ds: ds.assign_coords(reference_time=ds.secondary_time, secondary_time=ds.reference_time),
+            "flip",
+        ),
         (lambda ds: ds.assign_coords(reference_time=("pair", np.arange(6))), "datetime64"),
         (lambda ds: ds.isel(pair=[0, 1, 1]), r"^pair: .*appears 2 times.*keep one"),
         (lambda ds: ds.assign(phase=ds.phase.assign_attrs(units="degree")), r"^phase: expected units 'rad'"),
-        (lambda ds: ds.drop_vars("coherence"), r"^coherence: "),
+        (lambda ds: ds.drop_vars("coherence"), r"coherence: .*the dataset has no"),
     ],
 )
 def test_wrong_cubes(change, words):
@@ -819,7 +846,9 @@ def test_values_out_of_range_are_told_when_computed(estimator):
     for name, value, words in (("phase", 9.0, r"^phase: .*wrap it"), ("coherence", 255.0, r"divide by 255")):
         ds = random_cube(gaps=0)
         ds[name][4, 10, 12] = value
-        lazy = built_lazily(lambda d: stack(d, estimator=estimator), in_chunks(ds, {"pair": 2, "y": 6, "x": 6}))
+        lazy = built_lazily(
+            lambda d: stack(d, estimator=estimator), in_chunks(ds, {"pair": 2, "y": 6, "x": 6})
+        )
         for compute in (lambda d=ds: stack(d, estimator=estimator), lazy.compute):
             with pytest.raises(ValueError, match=words), dask.config.set(scheduler="synchronous"):
                 compute()

@@ -72,9 +72,7 @@ class DatasetAccessor:
     def goldstein_filter(
         self, *, alpha: float | str = 0.5, patch: int = 32, step: int | None = None, smoothing: int = 3
     ) -> xr.Dataset:
-        return filtering.goldstein_filter(
-            self._ds, alpha=alpha, patch=patch, step=step, smoothing=smoothing
-        )
+        return filtering.goldstein_filter(self._ds, alpha=alpha, patch=patch, step=step, smoothing=smoothing)
 
     @_documented(gradient.phase_gradient)
     def phase_gradient(self, *, window: int = 5) -> xr.Dataset:
@@ -246,9 +244,10 @@ class DataTreeAccessor:
 
 def register() -> None:
     """Put ``.insar`` on Dataset, DataArray and DataTree."""
-    for decorate, accessor in (
+    pairs: tuple[tuple[Callable[[str], Callable[[type], type]], type], ...] = (
         (xr.register_dataset_accessor, DatasetAccessor),
         (xr.register_dataarray_accessor, DataArrayAccessor),
         (xr.register_datatree_accessor, DataTreeAccessor),
-    ):
-        decorate("insar")(accessor)  # type: ignore[operator]
+    )
+    for decorate, accessor in pairs:
+        decorate("insar")(accessor)

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+EVENNESS = 0.02
+"""How far, in pixels, a coordinate may lie from an even grid: degrees in float32 need 0.005."""
+
 _METRES = {"m", "metre", "metres", "meter", "meters"}
 _DEGREES = {"degree", "degrees", "deg", "degrees_east", "degrees_north", "degree_east", "degree_north"}
 
@@ -44,9 +47,10 @@ def step(obj: xr.Dataset | xr.DataArray, name: str) -> float:
     values = axis(obj, name)
     if values.size < 2:
         return _step_of_one(obj, name)
-    steps = np.diff(values)
-    mean = float(steps.mean())
-    if mean == 0 or np.abs(steps - mean).max() > 1e-3 * abs(mean):
+    mean = float(values[-1] - values[0]) / (values.size - 1)
+    even = values[0] + mean * np.arange(values.size)
+    if mean == 0 or not np.abs(values - even).max() <= EVENNESS * abs(mean):
+        steps = np.diff(values)
         raise ValueError(
             f"{name}: expected evenly spaced coordinates, got steps from {steps.min():g} to {steps.max():g}; "
             "resample to a regular grid first"
@@ -81,7 +85,7 @@ def pixel_spacing(obj: xr.Dataset | xr.DataArray) -> tuple[np.ndarray[Any, Any],
     if crs is None or crs.is_geographic:
         return _on_ellipsoid(axis(obj, "y"), dy, dx, crs)
     unit = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
-    scale = _local_scale(obj, crs)
+    scale = _local_scale(obj, crs, unit)
     return np.full(rows, dy * unit / scale[0]), np.full(rows, dx * unit / scale[1])
 
 
@@ -113,17 +117,21 @@ def _on_ellipsoid(
     return np.radians(dy) * meridian, np.radians(dx) * normal * np.cos(np.radians(latitude))
 
 
-def _local_scale(obj: xr.Dataset | xr.DataArray, crs: Any) -> tuple[float, float]:
-    """Return the scale of a projection along y and x at the grid's centre; 1 where it is within 1 %."""
-    from pyproj import Proj, Transformer
+def _local_scale(obj: xr.Dataset | xr.DataArray, crs: Any, unit: float) -> tuple[float, float]:
+    """Return lengths on the map over lengths on the ellipsoid, along y and x at the grid's centre; 1 within 1 %."""
+    from pyproj import Transformer
 
-    x, y = float(axis(obj, "x").mean()), float(axis(obj, "y").mean())
+    x, y, half = float(axis(obj, "x").mean()), float(axis(obj, "y").mean()), 50 / unit
     try:
-        place = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform(x, y)
-        factors = Proj(crs).get_factors(*place)
-        scale = factors.meridional_scale, factors.parallel_scale
+        to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform
+        ends = [
+            [to_degrees(x, y - half), to_degrees(x, y + half)],
+            [to_degrees(x - half, y), to_degrees(x + half, y)],
+        ]
+        lengths = [crs.get_geod().inv(*start, *end)[2] for start, end in ends]
     except Exception:  # a local engineering CRS has no way to the ellipsoid: its metres are metres
         return 1.0, 1.0
+    scale = 100 / lengths[0], 100 / lengths[1]
     if not all(np.isfinite(scale)) or max(abs(s - 1) for s in scale) <= 0.01:
         return 1.0, 1.0
     return scale

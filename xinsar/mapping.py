@@ -26,8 +26,13 @@ import xarray as xr
 class Fold(Protocol):
     """Accumulates a stack: ``begin``, ``add`` chunk after chunk of pairs, ``finish``; or ``run`` all at once."""
 
-    outputs: Sequence[str]
-    dtypes: Sequence[str]
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Names of the outputs."""
+
+    @property
+    def dtypes(self) -> Sequence[str]:
+        """Their dtypes."""
 
     def begin(self, like: Any, height: int, width: int) -> Any:
         """Return the empty state."""
@@ -217,8 +222,8 @@ def fold_pairs(
 ) -> dict[str, xr.DataArray]:
     """Fold the first dim of ``phase`` (pair, y, x) away; return the outputs of ``fold`` on (y, x).
 
-    ``depth`` rows and columns are needed before each pixel and one more after it; -1: none at all. ``kept`` (pair) restricts the pairs
-    by values that are only known when computed.
+    ``depth`` rows and columns are needed before each pixel and one more after it; -1: none at all.
+    ``kept`` (pair) restricts the pairs by values that are only known when computed.
     """
     same_grid(phase, coherence)
     like = phase.isel({phase.dims[0]: 0}, drop=True)
@@ -440,6 +445,8 @@ def _band(near: Any, depth: int, side: int, index: int) -> Any:
     """
     if near[4][side][index] is None:
         return None
+    across: tuple[int, ...]
+    along: tuple[int, ...]
     if side in (_TOP, _BOTTOM):
         across, along = (-1, 0) if side == _TOP else (0, 1), (-1, 0, 1)
     else:
@@ -482,7 +489,7 @@ def _concatenate(parts: list[Any], axis: int) -> Any:
 
 
 def on_lattice(array: xr.DataArray, step: int) -> xr.DataArray:
-    """Return ``array`` with chunks that begin at multiples of ``step`` pixels along y and x, counted from the image's corner.
+    """Return ``array`` with chunks that begin at multiples of ``step`` pixels from the image's corner.
 
     With a ``depth`` that is a multiple of ``step`` too, every block of a :func:`stencil` begins on that lattice, so a
     function that works in patches needs not know where its block lies. Data that is not lazy is returned as it is.

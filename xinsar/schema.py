@@ -235,7 +235,7 @@ def _check_units(array: xr.DataArray, variable: Variable) -> None:
 
 def label(variable: Variable, array: xr.DataArray, **attrs: Any) -> xr.DataArray:
     """Return ``array`` named and attributed as ``variable``; ``attrs`` are added or replace."""
-    out = array.rename(variable.name)
+    out = array.copy(deep=False).rename(variable.name)
     out.attrs = {
         "long_name": variable.long_name,
         "units": variable.units,

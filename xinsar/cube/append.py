@@ -21,6 +21,7 @@ from xinsar.cube.place import (
     Finding,
     Place,
     arrays_of,
+    discard_journal,
     finish,
     ignoring_debris,
     remedy,
@@ -50,6 +51,7 @@ def append(
     new = fingerprint(tracks)
     same = resume and not differences(found.mark.get("appended", {}), new)
     if found.state == "whole" and same:
+        discard_journal(place)
         return
     if found.state != "whole" and not same:
         _roll_back(place, found, dim, resume=resume)

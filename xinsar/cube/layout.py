@@ -54,7 +54,7 @@ def auto_chunks(
     Examples
     --------
     >>> auto_chunks((300, 1500, 1500), ("pair", "y", "x"))
-    Layout(shard=(10, 504, 768), inner=(10, 126, 256))
+    Layout(shard=(11, 500, 750), inner=(11, 125, 250))
     >>> auto_chunks((30, 60, 100), ("pair", "y", "x"))
     Layout(shard=(30, 60, 100), inner=(30, 60, 100))
     """

@@ -250,10 +250,10 @@ def finish(place: Place, **changes: Any) -> None:
 
 
 def discard_journal(place: Place) -> None:
-    """Remove the journal if there is one."""
-    root = writable(place)
-    if JOURNAL in root:
-        del root[JOURNAL]
+    """Remove the journal if there is one, a half-deleted one too."""
+    from zarr.core.sync import sync
+
+    sync(place.store.delete_dir(JOURNAL))
 
 
 def sweep(place: Place) -> None:

@@ -13,7 +13,7 @@ import xarray as xr
 
 from xinsar.cube.fingerprint import in_memory
 from xinsar.cube.layout import Packing, pack_block
-from xinsar.cube.place import JOURNAL, Place, naming, writable
+from xinsar.cube.place import JOURNAL, Place, discard_journal, naming, writable
 from xinsar.cube.prepare import Track
 from xinsar.progress import bar
 
@@ -118,10 +118,8 @@ def _cuts(n: int, shard: int, before: int) -> Index:
 
 def start_journal(jobs: Sequence[Job], place: Place) -> list[Job]:
     """Return ``jobs`` with an empty journal: a byte per block, each in a key of its own."""
-    root = writable(place)
-    if JOURNAL in root:
-        del root[JOURNAL]
-    journal = root.create_group(JOURNAL)
+    discard_journal(place)
+    journal = writable(place).create_group(JOURNAL)
     for job in jobs:
         blocks = job.source.numblocks
         journal.create_array(

@@ -21,7 +21,6 @@ from xinsar.kernels import cuda
 from xinsar.kernels._jit import fma, inverse_power_of_two, jit
 from xinsar.kernels.phasor import (
     ANY_PHASE,
-    BAD_COHERENCE,
     BAD_PHASE,
     CLEAN,
     NAN,
@@ -276,8 +275,10 @@ class Edges:
     ticks: tuple[int, ...]
     step: int
 
-    tile: ClassVar = TILE
-    kernel: ClassVar = fold_edges
+    tile: ClassVar[int] = TILE
+    kernel: ClassVar[Kernel] = fold_edges
+    outputs: ClassVar[tuple[str, ...]] = ()
+    dtypes: ClassVar[tuple[str, ...]] = ()
 
     def keep(self, kept: Any) -> Edges:
         """Return the fold without the pairs that ``kept`` refuses."""
@@ -347,8 +348,8 @@ class Edges:
 class WrappedSum(Edges):
     """``W(sum_k arg d_k)``: the paper's stack, rad per pixel."""
 
-    outputs: ClassVar = ("gradient_y", "gradient_x", "pair_count", "stack_years")
-    dtypes: ClassVar = ("float32", "float32", "int32", "float64")
+    outputs: ClassVar[tuple[str, ...]] = ("gradient_y", "gradient_x", "pair_count", "stack_years")
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "float32", "int32", "float64")
 
     def begin(self, like: Any, height: int, width: int, *, last: bool = True) -> State:
         """Return the empty state: the products of both directions, and what is missing."""
@@ -374,8 +375,8 @@ class Sum(Edges):
 
     normalise: bool = False
 
-    outputs: ClassVar = WrappedSum.outputs
-    dtypes: ClassVar = WrappedSum.dtypes
+    outputs: ClassVar[tuple[str, ...]] = WrappedSum.outputs
+    dtypes: ClassVar[tuple[str, ...]] = WrappedSum.dtypes
 
     def begin(self, like: Any, height: int, width: int, *, last: bool = True) -> State:
         """Return the empty state: the sums of both directions, and what is missing."""

@@ -256,7 +256,7 @@ def prepare(array: Any, *, wrap: bool = False) -> Any:
     return xp.ascontiguousarray(array, dtype=np.float32)
 
 
-def workspace(tile: int, width: int, half: int) -> tuple[Any, Any, Any, Any, Any]:
+def workspace(tile: int, width: int, half: int) -> tuple[Any, ...]:
     """Return the buffers ``row``, ``sums``, ``valid``, ``z`` and ``good`` of one thread."""
     rows = tile + 2 * half + 1
     row = np.zeros((4, width + 2 * half), np.float32)

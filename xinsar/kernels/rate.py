@@ -1,7 +1,9 @@
 """The rate of a phase gradient: the r that maximises ``J(r) = Re sum_k w_k u_k exp(-i dt_k r)``.
 
-``u_k = d_k / |d_k|``, ``w_k = 1 / (1/q(p) + 1/q(p+1))``, ``q = c^2 / (1 - c^2)``, c the window mean of coherence, at most
-.98. J needs one complex sum of ``w u`` per distinct interval dt, so pairs are read once and memory grows with the number
+``u_k = d_k / |d_k|``, ``w_k = 1 / (1/q(p) + 1/q(p+1))``, ``q = c^2 / (1 - c^2)``, c the window mean of
+coherence, at most
+.98. J needs one complex sum of ``w u`` per distinct interval dt, so pairs are read once and memory grows
+with the number
 of distinct intervals, not of pairs. The maximum is searched on a grid (|r| <= pi / min dt, steps of 1 / (2 max dt)) and
 polished by Newton's method.
 
@@ -418,9 +420,9 @@ class Rate(Edges):
     dates: tuple[tuple[int, int], ...]
     levers: tuple[float, ...] | None = None
 
-    tile: ClassVar = RATE_TILE
-    kernel: ClassVar = fold_rate
-    outputs: ClassVar = (
+    tile: ClassVar[int] = RATE_TILE
+    kernel: ClassVar[Kernel] = fold_rate
+    outputs: ClassVar[tuple[str, ...]] = (
         "gradient_y",
         "gradient_x",
         "pair_count",
@@ -430,7 +432,16 @@ class Rate(Edges):
         "gradient_sigma_y",
         "gradient_sigma_x",
     )
-    dtypes: ClassVar = ("float32", "float32", "int32", "float64", "float32", "float32", "float32", "float32")
+    dtypes: ClassVar[tuple[str, ...]] = (
+        "float32",
+        "float32",
+        "int32",
+        "float64",
+        "float32",
+        "float32",
+        "float32",
+        "float32",
+    )
 
     def distinct(self) -> list[int]:
         """Return the distinct intervals in ticks, ascending."""

@@ -23,11 +23,12 @@ def check_reflectance(name: str, band: Any) -> None:
     if not ((band > BRIGHTEST) | (band < DARKEST)).any():
         return
     least, most = float(xp.nanmin(band)), float(xp.nanmax(band))
-    raise ValueError(f"{name}: expected reflectance 0..1, got values from {least:g} to {most:g}; " + REMEDY)
+    came = f"values from {least:g} to {most:g}"
+    raise ValueError(f"{name}: expected reflectance 0..1, got {came}; {REMEDY}")
 
 
 REMEDY = (
-    "Sentinel-2 numbers become reflectance by the scale 1e-4, in products of processing baseline 04.00 (January "
+    "Sentinel-2 numbers become reflectance by the scale 1e-4, in processing baseline 04.00 (January "
     "2022) and newer after adding the offset -1000: (number - 1000) * 1e-4; set nodata to NaN first"
 )
 """How numbers become reflectance."""

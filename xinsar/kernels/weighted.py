@@ -19,8 +19,8 @@ class WeightedRate:
 
     weights: tuple[float, ...]
 
-    outputs: ClassVar = ("rate",)
-    dtypes: ClassVar = ("float32",)
+    outputs: ClassVar[tuple[str, ...]] = ("rate",)
+    dtypes: ClassVar[tuple[str, ...]] = ("float32",)
 
     def keep(self, kept: Any) -> WeightedRate:
         """Return the fold without the pairs that ``kept`` refuses."""

@@ -47,9 +47,10 @@ def phase_gradient(ds: xr.Dataset, *, window: int = 5) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``gradient_y`` and ``gradient_x`` (pair, y, x), rad per pixel within (-pi, pi], float32; lazy if ``ds`` is. A value
-        belongs to the edge between its pixel and the next one (attribute ``offset`` = 0.5). y index grows southward on a
-        map; the sign goes by the index, whichever way the coordinate runs.
+        ``gradient_y`` and ``gradient_x`` (pair, y, x), rad per pixel within (-pi, pi], float32; lazy if
+        ``ds`` is. A value
+        belongs to the edge between its pixel and the next one (attribute ``offset`` = 0.5). y index grows
+        southward on a map; the sign goes by the index, whichever way the coordinate runs.
 
     Raises
     ------
@@ -60,7 +61,8 @@ def phase_gradient(ds: xr.Dataset, *, window: int = 5) -> xr.Dataset:
 
     Notes
     -----
-    NaN where either pixel is missing, where the two windows hold less than half of the pixels they could hold inside the
+    NaN where either pixel is missing, where the two windows hold less than half of the pixels they could
+    hold inside the
     image, or where a window's coherence sums to 0; the last row of ``gradient_y`` and the last column of ``gradient_x``
     are NaN.
 
@@ -119,8 +121,8 @@ def phase_gradient_stack(
 
     ``"rate"``
         the r that maximises :math:`J(r) = \mathrm{Re} \sum_k w_k u_k e^{-i\,\Delta t_k r}`, :math:`u_k = d_k/|d_k|`,
-        :math:`w_k = 1/(1/q(p) + 1/q(p+1))`, :math:`q = c^2/(1-c^2)`, c the window mean of coherence (at most .98), over the
-        pixel spacing: rad m-1 year-1;
+        :math:`w_k = 1/(1/q(p) + 1/q(p+1))`, :math:`q = c^2/(1-c^2)`, c the window mean of coherence (at
+        most .98), over the pixel spacing: rad m-1 year-1;
     ``"wrapped_sum"``
         :math:`W(\sum_k \arg d_k)`, rad per pixel, the stack of the paper before unwrapping;
     ``"sum"``
@@ -130,21 +132,23 @@ def phase_gradient_stack(
     ----------
     ds
         Dataset with ``phase`` (pair, y, x), rad within (-pi, pi], else ``unwrapped_phase``; if known ``coherence``
-        (pair, y, x), 0..1; coordinates ``reference_time`` and ``secondary_time`` on ``pair``. ``"rate"`` needs the pixel
-        spacing in metres: a CRS, or ``x.attrs["units"]``.
+        (pair, y, x), 0..1; coordinates ``reference_time`` and ``secondary_time`` on ``pair``. ``"rate"``
+        needs the pixel spacing in metres: a CRS, or ``x.attrs["units"]``.
     window
         Width of the square window of the coherence-weighted filter, an odd number of pixels; 1 does not filter.
     estimator
         ``"rate"``, ``"wrapped_sum"`` or ``"sum"``.
     max_temporal_baseline, max_perpendicular_baseline, months, pairs, count
-        Which pairs to use: days; m; months 1..12 that hold both dates and all between; indices or mask; the first so many.
+        Which pairs to use: days; m; months 1..12 that hold both dates and all between; indices or mask;
+        the first so many.
     min_coherence
         Use pairs whose mean coherence reaches this, 0..1; found when computed.
     dem_error
         Fit an elevation error with the rate (needs ``perpendicular_baseline``, and attributes ``wavelength``,
         ``incidence`` and if known ``slant_range``); only with ``"rate"``.
     directions
-        ``"map"``: along the axes; ``"range_azimuth"``: rotated by the attribute ``heading``, ``gradient_x`` along ground
+        ``"map"``: along the axes; ``"range_azimuth"``: rotated by the attribute ``heading``,
+        ``gradient_x`` along ground
         range (away from the satellite) and ``gradient_y`` along azimuth (flight direction). Not for ``"wrapped_sum"``.
     normalise
         With ``"sum"``: scale by total over own ``stack_years`` where pairs are missing.
@@ -154,7 +158,8 @@ def phase_gradient_stack(
     xarray.Dataset
         On (y, x), lazy if ``ds`` is: ``gradient_y``, ``gradient_x`` (float32); ``pair_count``, the pairs used;
         ``stack_years``, the sum of their temporal baselines, year. ``"rate"`` adds ``gradient_coherence_y``,
-        ``gradient_coherence_x`` = J(r) / sum w, 0..1, and ``gradient_z_y``, ``gradient_z_x`` = r over its standard error.
+        ``gradient_coherence_x`` = J(r) / sum w, 0..1, and ``gradient_z_y``, ``gradient_z_x`` = r over its
+        standard error.
         Gradients belong to the edge half a pixel further along the index (attribute ``offset``).
 
     Raises
@@ -168,19 +173,22 @@ def phase_gradient_stack(
     Warns
     -----
     UserWarning
-        If wrapped gradients of pairs longer than a year are summed without ``max_temporal_baseline``: one fringe between
-        neighbouring pixels is lost from the sum.
+        If wrapped gradients of pairs longer than a year are summed without ``max_temporal_baseline``: one
+        fringe between neighbouring pixels is lost from the sum.
 
     Notes
     -----
-    NaN rule of a pair as in :func:`xinsar.phase_gradient`; a pair that is missing at an edge is left out there. NaN where
-    no pair is left. ``gradient_z`` is NaN below three dates and within 10 % of the alias limit pi / (common divisor of the
-    intervals): there a faster rate of the other sign fits as well. Its variance is
-    :math:`\sum w\,\epsilon^2 / ((K-1) \sum w\,\Delta t^2)` times pairs per date (noise is shared by the pairs of a date),
-    with the mean squared residual inferred from J, see :mod:`xinsar.kernels.rate`.
+    NaN rule of a pair as in :func:`xinsar.phase_gradient`; a pair that is missing at an edge is left out
+    there. NaN where
+    no pair is left. ``gradient_z`` is NaN below three dates and within 10 % of the alias limit pi /
+    (common divisor of the intervals): there a faster rate of the other sign fits as well. Its variance is
+    :math:`\sum w\,\epsilon^2 / ((K-1) \sum w\,\Delta t^2)` times pairs per date (noise is shared by the
+    pairs of a date), with the mean squared residual inferred from J, see :mod:`xinsar.kernels.rate`.
 
-    For a plane the gradient is exact up to pi / window rad per pixel and pair where both windows are complete; at borders,
-    gaps and steps of coherence the filtered gradient is biased, down to half. Sinking ground (phase grows, away from the
+    For a plane the gradient is exact up to pi / window rad per pixel and pair where both windows are
+    complete; at borders,
+    gaps and steps of coherence the filtered gradient is biased, down to half. Sinking ground (phase grows,
+    away from the
     satellite) shows as a positive then negative couple along increasing index, ground moving toward it as the opposite.
 
     References
@@ -275,8 +283,8 @@ def _warn_of_aliases(ds: xr.Dataset, estimator: str, limit: float | None) -> Non
     longest = temporal_baselines(ds).max()
     if estimator != "rate" and limit is None and longest > LONG_BASELINE:
         warnings.warn(
-            f"phase_gradient_stack: pairs of up to {longest:.0f} days are summed; where neighbouring pixels differ by half "
-            "a fringe in a pair, that fringe is lost: set max_temporal_baseline (36 days in Fu et al. 2022) or use "
+            f"phase_gradient_stack: pairs of up to {longest:.0f} days are summed; where neighbouring pixels "
+            "differ by half a fringe in a pair, that fringe is lost: set max_temporal_baseline (36 days in Fu et al. 2022) or use "
             "estimator='rate'",
             UserWarning,
             stacklevel=3,
@@ -301,7 +309,7 @@ def _fold(ds: xr.Dataset, window: int, estimator: str, *, dem_error: bool, norma
 
     ticks, step = _ticks(ds)
     wrapped = "phase" in ds
-    common = {
+    common: dict[str, Any] = {
         "window": window,
         "min_weight": MIN_WEIGHT,
         "wrapped": wrapped,

@@ -108,7 +108,8 @@ def _short(ds: xr.Dataset, days: Any) -> np.ndarray[Any, Any]:
 
 
 def _near(ds: xr.Dataset, metres: Any) -> np.ndarray[Any, Any]:
-    return np.abs(perpendicular_baselines(ds)) <= checks.positive("max_perpendicular_baseline", metres)
+    baselines: np.ndarray[Any, Any] = np.abs(perpendicular_baselines(ds))
+    return baselines <= checks.positive("max_perpendicular_baseline", metres)
 
 
 def perpendicular_baselines(ds: xr.Dataset) -> np.ndarray[Any, Any]:
@@ -143,13 +144,12 @@ def _months(months: Any) -> set[int]:
 
 
 def coherent_pairs(coherence: xr.DataArray, least: float) -> xr.DataArray:
-    """Return, per pair and lazily, whether its mean coherence reaches ``least``.
+    """Return, per pair and lazily, whether its mean coherence reaches ``least``; a pair without any does not.
 
     The mean is taken over an exact integer sum, so it does not depend on chunking.
     """
-    valid = coherence.notnull()
-    scaled = (coherence.fillna(0.0) * 2.0**24).round().astype(np.int64)
-    number = valid.sum(("y", "x"))
-    return scaled.sum(("y", "x")) >= np.float64(checks.share("min_coherence", least) * 2.0**24) * number.clip(
-        1
-    )
+    unit = np.float32(2.0**30)
+    number = coherence.notnull().sum(("y", "x"))
+    scaled = (coherence.fillna(0.0).astype(np.float32) * unit).round().astype(np.int64)
+    threshold = int(np.float32(checks.share("min_coherence", least)) * unit)
+    return (scaled.sum(("y", "x")) >= threshold * number) & (number > 0)

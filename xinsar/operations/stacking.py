@@ -35,7 +35,8 @@ def stack_unwrapped(
     Parameters
     ----------
     ds
-        Dataset with ``unwrapped_phase`` (pair, y, x), rad, the dates of the pairs, and the attribute ``wavelength``, m. Every
+        Dataset with ``unwrapped_phase`` (pair, y, x), rad, the dates of the pairs, and the attribute
+        ``wavelength``, m. Every
         pair should be referenced alike: the constant of a pair goes into the result as it is.
     max_temporal_baseline, max_perpendicular_baseline, months, min_coherence, pairs, count
         As in :func:`xinsar.phase_gradient_stack`.
@@ -43,7 +44,8 @@ def stack_unwrapped(
     Returns
     -------
     xarray.Dataset
-        ``velocity`` (y, x), m year-1, positive toward the satellite, float32; lazy if ``ds`` is. NaN where no pair is valid.
+        ``velocity`` (y, x), m year-1, positive toward the satellite, float32; lazy if ``ds`` is. NaN where
+        no pair is valid.
 
     Raises
     ------
@@ -140,8 +142,8 @@ def stacking_curve(
     Returns
     -------
     xarray.Dataset
-        ``detection_strength`` (count), 0..1, with the coordinate ``count``; lazy if ``ds`` is. NaN where no pixel has a z
-        score (fewer than three dates).
+        ``detection_strength`` (count), 0..1, with the coordinate ``count``; lazy if ``ds`` is. NaN where
+        no pixel has a z score (fewer than three dates).
 
     Raises
     ------

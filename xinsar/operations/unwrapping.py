@@ -88,7 +88,7 @@ def unwrap(
     connected along rows and columns: it is set so that the island's median lies nearest to the median of its
     wrapped values. Cycles between islands mean nothing.
 
-    SNAPHU needs about 100 bytes of memory a pixel; each image is one task. Its licence restricts some
+    SNAPHU needs about 400 bytes of memory a pixel; each image is one task. Its licence restricts some
     commercial use.
 
     References

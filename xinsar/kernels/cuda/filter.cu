@@ -5,33 +5,28 @@ struct Gradients {
     size_t planes, start;
     int width;
 
-    template <bool GAPS, int PLANES>
-    __device__ void take(int i, int direction, const End& here, const End& there, float, float, bool good) {
+    template <int PLANES>
+    __device__ void take(int i, int direction, const float (&here)[PLANES], const float (&there)[PLANES], float, float) {
         float dr, di;
-        edge(here.re, here.im, there.re, there.im, dr, di);
-        if (good) out[direction * planes + start + static_cast<size_t>(i) * width] = angle(dr, di);
+        edge(here[RE], here[IM], there[RE], there[IM], dr, di);
+        out[direction * planes + start + static_cast<size_t>(i) * width] = angle(dr, di);
     }
 };
 
-__device__ inline Tile tile_of_block(int height, int tile_rows) {
-    int top = blockIdx.y * tile_rows;
-    return {top, static_cast<int>(blockIdx.x) * COLUMNS, min(tile_rows, height - top)};
-}
-
 // out must hold NaN: only edges that are there are written.
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 phase_gradient(const float* __restrict__ phase, const float* __restrict__ coherence, int height, int width, float limit,
                float min_weight, int pairs, int tile_rows, float* out, int* status) {
     Shared& shared = shared_memory();
     Stack stack = {phase, coherence, height, width, limit, min_weight};
-    Tile tile = tile_of_block(height, tile_rows);
+    Tile tile(stack, 0, height, tile_rows);
     Way way(stack, tile);
     size_t plane = static_cast<size_t>(height) * width;
     size_t start = static_cast<size_t>(tile.top + way.first) * width + way.x;
     for (int k = blockIdx.z; k < pairs; k += gridDim.z) {
         Gradients gradients = {out, pairs * plane, k * plane + start, width};
-        if (gather<2>(stack, tile, k, shared, status)) visit<true, 4>(stack, tile, shared, way, gradients);
-        else visit<false, 2>(stack, tile, shared, way, gradients);
+        bool gaps = gather<2>(stack, tile, k, shared, status);
+        visit<2, true>(stack, tile, shared, way, gaps ? judge(stack, tile, shared, way) : way.edges, gradients);
     }
 }
 
@@ -42,12 +37,12 @@ __device__ inline void filter_pixel(const float (&z)[3], bool known, float* phas
     *consistency = known ? (ratio < 1.0f ? ratio : 1.0f) : nanf("");
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 coherence_filter(const float* __restrict__ phase, const float* __restrict__ coherence, int height, int width,
                  float limit, int pairs, int tile_rows, int fill_missing, float* out, int* status) {
     Shared& shared = shared_memory();
     Stack stack = {phase, coherence, height, width, limit, 0.0f};
-    Tile tile = tile_of_block(height, tile_rows);
+    Tile tile(stack, 0, height, tile_rows);
     Way way(stack, tile);
     size_t plane = static_cast<size_t>(height) * width;
     for (int k = blockIdx.z; k < pairs; k += gridDim.z) {
@@ -58,7 +53,7 @@ coherence_filter(const float* __restrict__ phase, const float* __restrict__ cohe
         for (int i = 0; i < way.rows; i++) {
             bool there = fill_missing || !gaps || is_there(shared, way.first + i + HALF_WINDOW, way.column);
             float* pixel = to + static_cast<size_t>(i) * width;
-            if (way.owns) filter_pixel(column.z, there && column.z[WEIGHT] > 0.0f, pixel, pixel + pairs * plane);
+            if (way.owns) filter_pixel(column.z, there && column.z[WEIGHT] > TINY, pixel, pixel + pairs * plane);
             if (i + 1 < way.rows) column.next(shared, way.column, way.first + i + 1);
         }
     }

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from xinsar.kernels.rate import Rate
 
 _F, _I = np.float32, np.int32
-BLOCKS_AT_ONCE = 2
-"""Blocks that a multiprocessor holds: what their registers and shared memory are cut for."""
-ROWS = (8, 4, 2, 1)
-"""Rows a thread may keep in registers, best first."""
+FILTER_ROWS, STACK_ROWS, RATE_ROWS, HEIGHT_ROWS = 8, 7, 5, 2
+"""Rows a thread walks down; where it keeps sums of them in registers, as many as fit (window 5, without spilling)."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +58,9 @@ def run(
 
 def fit(program: Program, most: int, gpu: Device) -> Program:
     """Return ``program`` with as many rows per thread, at most ``most``, as shared memory takes."""
-    for rows in ROWS:
+    for rows in range(most, 0, -1):
         fitting = replace(program, rows=rows)
-        if rows <= most and fitting.columns > 0 and fitting.shared_bytes <= gpu.shared_bytes:
+        if fitting.columns > 0 and fitting.shared_bytes <= gpu.shared_bytes:
             return fitting
     raise ValueError(
         f"window: a window of {program.window} pixels does not fit into the shared memory of this GPU "
@@ -86,7 +84,7 @@ def tile_rows(program: Program, height: int, across: int, at_once: int) -> int:
 def _tiles(program: Program, height: int, width: int, gpu: Device) -> tuple[int, tuple[int, int]]:
     """Return the rows of a tile, and the tiles along x and y."""
     across = -(-width // program.columns)
-    rows = tile_rows(program, height, across, BLOCKS_AT_ONCE * gpu.processors)
+    rows = tile_rows(program, height, across, program.blocks * gpu.processors)
     return rows, (across, -(-height // rows))
 
 
@@ -97,7 +95,7 @@ def fold_edges(
     held, missing = state
     name = "wrapped_sum" if held.shape[1] == 4 else "sum"
     gpu = device()
-    program = fit(Program("stack", name, fold.window, coherent=coherence is not None), ROWS[0], gpu)
+    program = fit(Program("stack", name, fold.window, coherent=coherence is not None), STACK_ROWS, gpu)
     high, grid = _tiles(program, rows[1] - rows[0], phase.shape[2], gpu)
     xp = array_namespace(phase)
     ticks, status = xp.asarray(fold.part(first, len(phase))), xp.zeros(1, _I)
@@ -129,7 +127,7 @@ def fold_rate(
     )
     words = dates.shape[2]
     room = replace(gpu, shared_bytes=gpu.shared_bytes - 4 * words)
-    program = fit(program, ROWS[1] if program.height else ROWS[0], room)
+    program = fit(program, HEIGHT_ROWS if program.height else RATE_ROWS, room)
     high, grid = _tiles(program, rows[1] - rows[0], phase.shape[2], gpu)
     xp = array_namespace(phase)
     status = xp.zeros(1, _I)
@@ -165,12 +163,17 @@ def _stack(phase: Any, coherence: Any, limit: Any) -> tuple[Any, ...]:
     return phase, phase if coherence is None else coherence, _I(height), _I(width), _F(limit)
 
 
+def _limit(*, wrapped: bool) -> Any:
+    """Return the largest legal |phase|."""
+    return PHASE_LIMIT if wrapped else ANY_PHASE
+
+
 def coherence_filter(phase: Any, coherence: Any, *, window: int, fill: bool, wrapped: bool = True) -> Any:
     """Return filtered phase and consistency: the twin of filter.py."""
     shape = phase.shape
     phase, coherence = planes(prepare(phase, wrap=not wrapped)), planes(prepare(coherence))
     out = array_namespace(phase).empty((2, *phase.shape), _F)
-    _every_pair("coherence_filter", phase, coherence, window, wrapped, (), (_I(fill),), out)
+    _every_pair("coherence_filter", phase, coherence, window, _limit(wrapped=wrapped), (), (_I(fill),), out)
     return out.reshape(2, *shape)
 
 
@@ -181,7 +184,9 @@ def phase_gradient(
     shape = phase.shape
     phase, coherence = planes(prepare(phase, wrap=not wrapped)), planes(prepare(coherence))
     out = array_namespace(phase).full((2, *phase.shape), np.nan, _F)
-    _every_pair("phase_gradient", phase, coherence, window, wrapped, (_F(min_weight),), (), out)
+    _every_pair(
+        "phase_gradient", phase, coherence, window, _limit(wrapped=wrapped), (_F(min_weight),), (), out
+    )
     return out.reshape(2, *shape)
 
 
@@ -190,7 +195,7 @@ def _every_pair(
     phase: Any,
     coherence: Any,
     window: int,
-    wrapped: bool,
+    limit: Any,
     before: tuple[Any, ...],
     after: tuple[Any, ...],
     out: Any,
@@ -199,10 +204,10 @@ def _every_pair(
     if not phase.size:
         return
     gpu = device()
-    program = fit(Program("filter", name, window, coherent=coherence is not None), ROWS[0], gpu)
-    rows, grid = _tiles(program, *phase.shape[1:], gpu)
+    program = fit(Program("filter", name, window, coherent=coherence is not None), FILTER_ROWS, gpu)
+    height, width = phase.shape[1:]
+    rows, grid = _tiles(program, height, width, gpu)
     status = array_namespace(phase).zeros(1, _I)
-    limit = PHASE_LIMIT if wrapped else ANY_PHASE
     args = (*_stack(phase, coherence, limit), *before, _I(len(phase)), _I(rows), *after, out, status)
     run(program, (*grid, min(len(phase), 65535)), THREADS, program.shared_bytes, args)
     legal(int(status[0]), phase, coherence)

@@ -19,26 +19,19 @@ __device__ inline float quality(float weight, float number) {
 struct Rates {
     float sums[ROWS][2][TERMS], moments[ROWS][2][MOMENTS];
     Pair pair;
-    Place counts;
-    int* missing;
-    Place date_place;
-    unsigned* dates;  // (y, direction, word, x)
-    int words;
 
-    template <bool GAPS, int PLANES>
-    __device__ void take(int i, int direction, const End& here, const End& there, float possible_here,
-                         float possible_there, bool good) {
+    // Four planes: the pixels of the windows are counted; three: all are there.
+    template <int PLANES>
+    __device__ void take(int i, int direction, const float (&here)[PLANES], const float (&there)[PLANES],
+                         float possible_here, float possible_there) {
+        constexpr int LAST = PLANES - 1;
         float re, im;
-        edge(here.re, here.im, there.re, there.im, re, im);
-        float a = quality(here.weight, GAPS ? here.number : possible_here);
-        float b = quality(there.weight, GAPS ? there.number : possible_there);
+        edge(here[RE], here[IM], there[RE], there[IM], re, im);
+        float a = quality(here[WEIGHT], PLANES > NUMBER ? here[LAST] : possible_here);
+        float b = quality(there[WEIGHT], PLANES > NUMBER ? there[LAST] : possible_there);
         float both = a * b, weight = both / (a + b - (both + both));
         float unit = weight / sqrtf(fmaf(re, re, im * im));
-        if (GAPS) {
-            if (good) mark(i, direction);
-            else count_missing(missing, counts, i, direction, pair.ticks);
-            if (!(good && re * re + im * im > 0.0f)) return;
-        }
+        if (PLANES > NUMBER && !(re * re + im * im > 0.0f)) return;
         put(sums[i][direction], moments[i][direction], weight, unit * re, unit * im);
     }
 
@@ -58,12 +51,17 @@ struct Rates {
         m[3] += weight * (lever * lever);
 #endif
     }
-
-    __device__ void mark(int i, int direction) {
-        dates[date_place.at(i, direction * words + pair.first_date / 32)] |= 1u << pair.first_date % 32;
-        dates[date_place.at(i, direction * words + pair.second_date / 32)] |= 1u << pair.second_date % 32;
-    }
 };
+
+// Set the bits of a pair's dates where it has an edge; dates are (y, direction, word, x), bits of good as in Way.
+__device__ inline void mark_edges(unsigned* dates, const Place& place, int words, unsigned good, const Pair& pair) {
+#pragma unroll 1
+    for (int bit = 0; good >> bit; bit++) {
+        if (!(good >> bit & 1)) continue;
+        dates[place.at(bit / 2, bit % 2 * words + pair.first_date / 32)] |= 1u << pair.first_date % 32;
+        dates[place.at(bit / 2, bit % 2 * words + pair.second_date / 32)] |= 1u << pair.second_date % 32;
+    }
+}
 
 // The dates of pairs without gaps in this tile: all its edges have them.
 __device__ inline void mark_tile(const Pair& pair, unsigned* tile_dates) {
@@ -90,7 +88,7 @@ __device__ inline void store(const float (&held)[ROWS][2][NUMBER_HELD], const Pl
             if (way.owns && i < way.rows) to[place.at(i, plane)] = held[i][plane / NUMBER_HELD][plane % NUMBER_HELD];
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 rate(const float* __restrict__ phase, const float* __restrict__ coherence, int height, int width, float limit,
      float min_weight, int pairs, const int* __restrict__ integers, const float* __restrict__ years,
      const float* __restrict__ levers, int start, int stop, int tile_rows, int groups, int words, float* sums,
@@ -100,12 +98,12 @@ rate(const float* __restrict__ phase, const float* __restrict__ coherence, int h
     for (int word = threadIdx.x; word < words; word += THREADS) tile_dates[word] = 0;
 
     Stack stack = {phase, coherence, height, width, limit, min_weight};
-    int top = start + blockIdx.y * tile_rows;
-    Tile tile = {top, static_cast<int>(blockIdx.x) * COLUMNS, min(tile_rows, stop - top)};
+    Tile tile(stack, start, stop, tile_rows);
     Way way(stack, tile);
     Place moments(way, tile, start, 2 * MOMENTS, width);
     Place all_sums(way, tile, start, groups * 2 * TERMS, width);
-    Rates rates = {{}, {}, {}, Place(way, tile, start, 4, width), missing, Place(way, tile, start, 2 * words, width), dates, words};
+    Place counts(way, tile, start, 4, width), marks(way, tile, start, 2 * words, width);
+    Rates rates;
     load(rates.moments, moments, way, weights);
     int group = -1;
     for (int k = 0; k < pairs; k++) {
@@ -117,9 +115,12 @@ rate(const float* __restrict__ phase, const float* __restrict__ coherence, int h
             load(rates.sums, all_sums, way, sums + static_cast<size_t>(group) * 2 * TERMS * width);
         }
         if (gather<3>(stack, tile, rates.pair.index, shared, status)) {
-            visit<true, 4>(stack, tile, shared, way, rates);
+            unsigned good = judge(stack, tile, shared, way);
+            count_missing(missing, counts, way.edges & ~good, rates.pair.ticks);
+            mark_edges(dates, marks, words, good, rates.pair);
+            visit<4, true>(stack, tile, shared, way, good, rates);
         } else {
-            visit<false, 3>(stack, tile, shared, way, rates);
+            visit<3, true>(stack, tile, shared, way, way.edges, rates);
             mark_tile(rates.pair, tile_dates);
         }
     }
@@ -129,5 +130,5 @@ rate(const float* __restrict__ phase, const float* __restrict__ coherence, int h
     __syncthreads();
     if (!way.owns) return;
     for (int i = 0; i < way.rows; i++)
-        for (int plane = 0; plane < 2 * words; plane++) dates[rates.date_place.at(i, plane)] |= tile_dates[plane % words];
+        for (int plane = 0; plane < 2 * words; plane++) dates[marks.at(i, plane)] |= tile_dates[plane % words];
 }

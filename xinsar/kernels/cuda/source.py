@@ -7,10 +7,13 @@ from pathlib import Path
 
 from xinsar.kernels import phasor
 
-THREADS, GROUPS, LOADED = 512, 4, 128
+THREADS, GROUPS, LOADED = 256, 4, 64
 """Threads of a block; the groups they form, each over its rows of the tile; pixels of a row that a warp reads."""
 OPTIONS = ("-std=c++17", "-fmad=false")
-NUMBERS = "INV_PI PI_HIGH PI_LOW ROUND S1 S2 S3 S4 C1 C2 C3 C4 A1 A2 A3 A4 A5 A6 A7 HALF_PI COHERENCE_LIMIT HALF_COHERENCE"
+NUMBERS = (
+    "INV_PI PI_HIGH PI_LOW ROUND S1 S2 S3 S4 C1 C2 C3 C4 A1 A2 A3 A4 A5 A6 A7 HALF_PI "
+    "TINY COHERENCE_LIMIT HALF_COHERENCE"
+)
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,18 @@ class Program:
 
     @property
     def left(self) -> int:
-        """Pixels read left of a tile, a multiple of four."""
-        return _fours(self.window // 2)
+        """Pixels read left of a tile, an even number."""
+        return _even(self.window // 2)
 
     @property
     def columns(self) -> int:
         """Columns of a tile."""
-        return LOADED - self.left - _fours(self.window // 2 + 1)
+        return LOADED - self.left - _even(self.window // 2 + 1)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that a multiprocessor is to hold; their registers are cut for that."""
+        return 2 if self.file == "rate" else 3
 
     @property
     def tall(self) -> int:
@@ -45,7 +53,7 @@ class Program:
     @property
     def shared_bytes(self) -> int:
         """Shared memory of a block: four planes of row sums, and a bit for each pixel that is there."""
-        return (self.tall + self.window) * LOADED * 16 + (self.tall + self.window) * LOADED // 4
+        return (self.tall + self.window) * (LOADED * 16 + 32)
 
     def source(self) -> str:
         """Return the complete CUDA source."""
@@ -60,6 +68,7 @@ class Program:
             "WINDOW": self.window,
             "ROWS": self.rows,
             "THREADS": THREADS,
+            "BLOCKS": self.blocks,
             "GROUPS": GROUPS,
             "LOADED": LOADED,
             "LEFT": self.left,
@@ -71,9 +80,9 @@ class Program:
         return [f"#define {name} {value}" for name, value in values.items()]
 
 
-def _fours(number: int) -> int:
-    """Return ``number`` rounded up to a multiple of four."""
-    return -(-number // 4) * 4
+def _even(number: int) -> int:
+    """Return ``number`` rounded up to an even one."""
+    return number + number % 2
 
 
 def _numbers() -> list[str]:

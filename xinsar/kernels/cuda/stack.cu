@@ -12,9 +12,14 @@ struct Place {
     __device__ size_t at(int i, int plane) const { return first + (static_cast<size_t>(i) * planes + plane) * width; }
 };
 
-__device__ inline void count_missing(int* missing, const Place& place, int i, int direction, int ticks) {
-    missing[place.at(i, 2 * direction + PAIRS)] += 1;
-    missing[place.at(i, 2 * direction + TICKS)] += ticks;
+// Count the edges that a pair with gaps does not have; bits as in Way.
+__device__ inline void count_missing(int* missing, const Place& place, unsigned lost, int ticks) {
+#pragma unroll 1
+    for (int bit = 0; lost >> bit; bit++) {
+        if (!(lost >> bit & 1)) continue;
+        missing[place.at(bit / 2, bit % 2 * 2 + PAIRS)] += 1;
+        missing[place.at(bit / 2, bit % 2 * 2 + TICKS)] += ticks;
+    }
 }
 
 // Bring p * d back to a length near one by an exact power of two.
@@ -46,18 +51,11 @@ struct Totals {
 
 template <class Held>
 struct Edges : Held {
-    Place counts;
-    int* missing;
-    int ticks = 0;
-
-    __device__ Edges(const Place& counts, int* missing) : counts(counts), missing(missing) {}
-
-    template <bool GAPS, int PLANES>
-    __device__ void take(int i, int direction, const End& here, const End& there, float, float, bool good) {
+    template <int PLANES>
+    __device__ void take(int i, int direction, const float (&here)[PLANES], const float (&there)[PLANES], float, float) {
         float dr, di;
-        edge(here.re, here.im, there.re, there.im, dr, di);
-        if (good) this->put(i, direction, dr, di);
-        else count_missing(missing, counts, i, direction, ticks);
+        edge(here[RE], here[IM], there[RE], there[IM], dr, di);
+        this->put(i, direction, dr, di);
     }
 };
 
@@ -65,21 +63,24 @@ template <class Held>
 __device__ inline void fold(const Stack& stack, int pairs, const int* ticks, int start, int stop, int tile_rows,
                             typename Held::Value* state, int* missing, int* status) {
     Shared& shared = shared_memory();
-    int top = start + blockIdx.y * tile_rows;
-    Tile tile = {top, static_cast<int>(blockIdx.x) * COLUMNS, min(tile_rows, stop - top)};
+    Tile tile(stack, start, stop, tile_rows);
     Way way(stack, tile);
-    Place place(way, tile, start, Held::PLANES, stack.width);
-    Edges<Held> edges(Place(way, tile, start, 4, stack.width), missing);
+    Place place(way, tile, start, Held::PLANES, stack.width), counts(way, tile, start, 4, stack.width);
+    Edges<Held> edges;
 #pragma unroll
     for (int i = 0; i < ROWS; i++)
 #pragma unroll
         for (int plane = 0; plane < Held::PLANES; plane++)
             edges.held[i][plane] = way.owns && i < way.rows ? state[place.at(i, plane)] : 0;
     for (int k = 0; k < pairs; k++) {
-        edges.ticks = ticks[k];
-        if (edges.ticks < 0) continue;
-        if (gather<2>(stack, tile, k, shared, status)) visit<true, 4>(stack, tile, shared, way, edges);
-        else visit<false, 2>(stack, tile, shared, way, edges);
+        if (ticks[k] < 0) continue;
+        if (gather<2>(stack, tile, k, shared, status)) {
+            unsigned good = judge(stack, tile, shared, way);
+            count_missing(missing, counts, way.edges & ~good, ticks[k]);
+            visit<2, true>(stack, tile, shared, way, good, edges);
+        } else {
+            visit<2, false>(stack, tile, shared, way, 0, edges);
+        }
     }
 #pragma unroll
     for (int i = 0; i < ROWS; i++)
@@ -88,7 +89,7 @@ __device__ inline void fold(const Stack& stack, int pairs, const int* ticks, int
             if (way.owns && i < way.rows) state[place.at(i, plane)] = edges.held[i][plane];
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 wrapped_sum(const float* __restrict__ phase, const float* __restrict__ coherence, int height, int width, float limit,
             float min_weight, int pairs, const int* __restrict__ ticks, int start, int stop, int tile_rows,
             float* product, int* missing, int* status) {
@@ -96,7 +97,7 @@ wrapped_sum(const float* __restrict__ phase, const float* __restrict__ coherence
     fold<Products>(stack, pairs, ticks, start, stop, tile_rows, product, missing, status);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 sum(const float* __restrict__ phase, const float* __restrict__ coherence, int height, int width, float limit,
     float min_weight, int pairs, const int* __restrict__ ticks, int start, int stop, int tile_rows, double* total,
     int* missing, int* status) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dask
 
+import xinsar  # noqa: F401  (registers .insar)
 from benchmarks import common, peers
 
 

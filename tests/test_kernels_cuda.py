@@ -170,21 +170,16 @@ def folds(window: int, *, wrapped: bool = True) -> dict[str, Any]:
 def compare(fold: Any, found: tuple[Any, ...], wanted: tuple[Any, ...]) -> None:
     """Assert the tolerance between processors.
 
-    A standard error hangs on 1 - coherence of the gradient, so it is compared where float32 still holds
-    four digits of that.
+    A standard error hangs on 1 - coherence of the gradient: above .98 float32 holds too few digits of that.
     """
     outputs = dict(zip(fold.outputs, zip(found, wanted, strict=True), strict=True))
     for name, (a, b) in outputs.items():
         assert a.dtype == b.dtype, name
         assert a.shape == b.shape, name
-        tolerance = 1e-5
         if name.startswith("gradient_sigma"):
-            sure = 1 - outputs[name.replace("_sigma_", "_coherence_")][1] > 0.02
-            a, b = np.where(sure, a, 1), np.where(sure, b, 1)
-            tolerance = 5e-5
-        close_to(
-            a, b, angle=isinstance(fold, WrappedSum) and name.startswith("gradient"), tolerance=tolerance
-        )
+            agreement = outputs[name.replace("_sigma_", "_coherence_")][1]
+            a = np.where((agreement > 0.98) & np.isfinite(a) & np.isfinite(b), b, a)
+        close_to(a, b, angle=isinstance(fold, WrappedSum) and name.startswith("gradient"))
 
 
 # ---- twins give what the CPU gives -----------------------------------------------------------------------------

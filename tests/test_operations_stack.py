@@ -392,12 +392,23 @@ def test_memory_does_not_grow_with_the_number_of_pairs(estimator):
     assert long < 1.4 * short
 
 
-def test_memory_does_not_grow_with_the_image():
-    """Beyond the results: two gradients and the count, four bytes a pixel each, and the years, eight."""
+def test_memory_beside_the_results_is_states_of_one_group():
+    """Beyond the results (20 bytes a pixel) a larger image adds states and borders of chunks that go together."""
     stack(generated(20), estimator="wrapped_sum").compute(scheduler="synchronous")
     small, large = (peak_bytes(generated(80, side=s), "wrapped_sum") for s in (192, 576))
-    results = 20 * (576**2 - 192**2)
-    assert large - results < 2 * small
+    pixels = 576**2 - 192**2
+    assert large - 20 * pixels < 2 * small + 64 * pixels
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("group_bytes", [1, 2 * 9 * 23 * 32])
+def test_groups_of_rows_change_no_bit(estimator, group_bytes, monkeypatch):
+    """Whether rows of chunks go hand in hand or one after another, the result is the same."""
+    ds = random_cube()
+    whole = stack(ds, estimator=estimator)
+    monkeypatch.setattr("xinsar.mapping.GROUP_BYTES", group_bytes)
+    parts = stack(ds.chunk({"pair": 2, "y": 6, "x": 7}), estimator=estimator).compute()
+    xr.testing.assert_identical(whole, parts)
 
 
 # ---- outputs --------------------------------------------------------------------------------------------------

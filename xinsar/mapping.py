@@ -22,6 +22,11 @@ from typing import Any, Protocol
 import numpy as np
 import xarray as xr
 
+GROUP_BYTES = 256 * 2**20
+"""What the states of rows of chunks that are folded together may take."""
+STATE_BYTES = 32
+"""A pixel's state in the commonest fold."""
+
 
 class Fold(Protocol):
     """Accumulates a stack: ``begin``, ``add`` chunk after chunk of pairs, ``finish``; or ``run`` all at once."""
@@ -276,9 +281,10 @@ def _fold_graph(fold: Fold, stack: Any, weight: Any, depth: int, keep: Any) -> t
     """Return the graph of a chained fold.
 
     Per spatial chunk and chunk of pairs one task adds the chunk to a state and copies the thin borders its neighbours
-    need; so every chunk is read once and dropped at once. A state is exact except next to edges that the chunk shares:
-    those rows and columns have small states of their own, fed by the borders of both sides. A chunk waits until the
-    borders of its previous step have been used, so no chunk runs ahead and no border outlives a few steps.
+    need; so every chunk is read once and dropped at once. A state is exact except next to edges that the chunk shares.
+    Pixels next to a shared edge have small states of their own, fed step by step by the borders of both sides: the
+    chunks of a group of rows go hand in hand, and their borders live for a step. Between groups the borders of all
+    pairs are kept and folded at the end, so that of a large image only one group holds states at a time.
     """
     from dask.base import tokenize
     from dask.highlevelgraph import HighLevelGraph
@@ -286,27 +292,15 @@ def _fold_graph(fold: Fold, stack: Any, weight: Any, depth: int, keep: Any) -> t
     name = "fold-" + tokenize(
         fold, stack.name, getattr(weight, "name", None), depth, getattr(keep, "name", keep)
     )
-    rows, cols = len(stack.chunks[1]), len(stack.chunks[2])
     keep_key = keep if keep is None or isinstance(keep, np.ndarray) else (keep.name, 0)
+    grid = len(stack.chunks[1]), len(stack.chunks[2])
+    together = max(1, int(GROUP_BYTES / (max(stack.chunks[1]) * stack.shape[2] * STATE_BYTES)))
     tasks: dict[Any, Any] = {}
-    for i in range(rows):
-        for j in range(cols):
-            near = _neighbours(i, j, rows, cols, depth)
-            _chain(tasks, name, fold, stack, weight, depth, keep_key, (i, j), near)
+    for place in np.ndindex(*grid):
+        _chain(tasks, name, fold, stack, weight, depth, keep_key, place, grid, together)
     sources = [a for a in (stack, weight, keep) if hasattr(a, "dask")]
     graph = HighLevelGraph.from_collections(f"{name}-done", tasks, dependencies=sources)
     return graph, name
-
-
-def _neighbours(i: int, j: int, rows: int, cols: int, depth: int) -> list[tuple[int, int] | None]:
-    """Return the nine chunks around and at (i, j), None beyond the image or where no neighbour is needed."""
-    return [
-        (i + di, j + dj)
-        if (di == dj == 0) or (depth >= 0 and 0 <= i + di < rows and 0 <= j + dj < cols)
-        else None
-        for di in (-1, 0, 1)
-        for dj in (-1, 0, 1)
-    ]
 
 
 def _chain(
@@ -317,45 +311,67 @@ def _chain(
     weight: Any,
     depth: int,
     keep: Any,
-    place: tuple[int, int],
-    near: list[tuple[int, int] | None],
+    place: tuple[int, ...],
+    grid: tuple[int, int],
+    together: int,
 ) -> None:
-    """Add the tasks of one spatial chunk: per chunk of pairs its state, its borders and what lies next to its edges."""
+    """Add the tasks of one spatial chunk: its state and its columns next to edges, step by step, then the end.
+
+    A step waits until the borders of the step before it were taken out, so that nothing else of it is held.
+    """
     pairs = stack.chunks[0]
     starts = np.concatenate([[0], np.cumsum(pairs)]).tolist()
     shape = stack.chunks[1][place[0]], stack.chunks[2][place[1]]
-    sides = tuple(near[n] is not None for n in (1, 7, 3, 5))
-    bands = None
+    near = _neighbours(place, grid, depth)
+    sides = tuple(near[step] is not None for step in ((-1, 0), (1, 0), (0, -1), (0, 1)))
+    alike = [di for di in (-1, 1) if near[di, 0] and (place[0] + di) // together == place[0] // together]
+    apart = [di for di in (-1, 1) if near[di, 0] and di not in alike]
+    bands = ends = None
     for k in range(len(pairs)):
         block = (stack.name, k, *place)
         other = None if weight is None else (weight.name, k, *place)
         before = None if k == 0 else (f"{name}-add", k - 1, *place)
-        tasks[f"{name}-add", k, *place] = (
-            _add,
-            fold,
-            before,
-            block,
-            other,
-            starts[k],
-            shape,
-            depth,
-            sides,
-            keep,
-            bands,
-        )
-        if any(sides):
-            tasks[f"{name}-borders", k, *place] = (_pick, (f"{name}-add", k, *place), 1)
-            lent = [None if n is None else (f"{name}-borders", k, *n) for n in near]
-            tasks[f"{name}-bands", k, *place] = (_add_bands, fold, bands, lent, starts[k], depth, keep)
-            bands = (f"{name}-bands", k, *place)
-    tasks[f"{name}-done", *place] = (
-        _finish,
-        fold,
-        (f"{name}-add", len(pairs) - 1, *place),
-        bands,
-        depth,
-        keep,
-    )
+        own = (f"{name}-add", k, *place)
+        tasks[own] = (_add, fold, before, block, other, starts[k], shape, depth, sides, keep, [bands, ends])
+        if not any(sides):
+            continue
+        tasks[f"{name}-sides", k, *place] = (_pick, own, 1)
+        ends = (f"{name}-ends", k, *place)
+        tasks[ends] = (_pick, own, 2)
+        across = [near[0, dj] for dj in (-1, 0, 1)]
+        beside = [None if chunk is None else (f"{name}-sides", k, *chunk) for chunk in across]
+        lent = _lent_ends(near, alike, lambda chunk, k=k: [(f"{name}-ends", k, *chunk)])
+        tasks[f"{name}-bands", k, *place] = (_add_bands, fold, bands, beside, lent, starts[k], depth, keep)
+        bands = (f"{name}-bands", k, *place)
+    last = (f"{name}-add", len(pairs) - 1, *place)
+    tasks[f"{name}-own", *place] = (_finish, fold, last, bands, depth, keep)
+    kept = _lent_ends(near, apart, lambda chunk: [(f"{name}-ends", k, *chunk) for k in range(len(pairs))])
+    tasks[f"{name}-done", *place] = (_finish_ends, fold, (f"{name}-own", *place), kept, depth, keep)
+
+
+def _lent_ends(near: dict[Any, Any], steps: list[int], keys: Callable[..., Any]) -> Any:
+    """Return the keys of the top and bottom borders of three rows of chunks; None for rows not wanted."""
+    if not steps:
+        return None
+    return [
+        [
+            None if (di and di not in steps) or near[di, dj] is None else keys(near[di, dj])
+            for dj in (-1, 0, 1)
+        ]
+        for di in (-1, 0, 1)
+    ]
+
+
+def _neighbours(
+    place: tuple[int, ...], grid: tuple[int, int], depth: int
+) -> dict[tuple[int, int], tuple[int, int] | None]:
+    """Return the chunk at each step from ``place``; None beyond the image or where no neighbour is needed."""
+    near: dict[tuple[int, int], tuple[int, int] | None] = {}
+    for step in ((di, dj) for di in (-1, 0, 1) for dj in (-1, 0, 1)):
+        i, j = place[0] + step[0], place[1] + step[1]
+        wanted = step == (0, 0) or (depth >= 0 and 0 <= i < grid[0] and 0 <= j < grid[1])
+        near[step] = (i, j) if wanted else None
+    return near
 
 
 def _chosen(fold: Fold, keep: Any) -> Any:
@@ -386,100 +402,107 @@ def _add(
     sides: tuple[bool, ...],
     keep: Any,
     _: Any,
-) -> tuple[Any, list[Any]]:
-    """Add one chunk of pairs to a state; return it with the chunk's borders."""
+) -> tuple[Any, list[Any], list[Any]]:
+    """Add one chunk of pairs to a state; return it with the chunk's borders: left and right, top and bottom."""
     fold = _chosen(fold, keep)
     state = fold.begin(phase, *shape) if before is None else before[0]
-    return fold.add(state, phase, coherence, first), _cut_borders(phase, coherence, depth, sides)
+    borders = _cut_borders(phase, coherence, depth, sides)
+    return fold.add(state, phase, coherence, first), borders[_LEFT:], borders[:_LEFT]
 
 
-def _add_bands(fold: Fold, before: Any, near: list[Any], first: int, depth: int, keep: Any) -> dict[int, Any]:
-    """Add one chunk of pairs to the states of the rows and columns next to shared edges."""
+def _add_bands(
+    fold: Fold, before: Any, beside: list[Any], ends: Any, first: int, depth: int, keep: Any
+) -> dict[int, tuple[Any, int]]:
+    """Add one chunk of pairs to the states of what lies next to shared edges; also tell what lies ahead of it."""
     fold = _chosen(fold, keep)
+    ahead = depth if beside[0] is not None else 0
     found = {}
-    for side in _shared(near[4], depth):
-        phase, coherence = _band(near, depth, side, 0), _band(near, depth, side, 1)
-        ahead = depth if near[1 if side in (_LEFT, _RIGHT) else 3] is not None else 0
+    for side in (_TOP, _BOTTOM, _LEFT, _RIGHT):
+        if side in (_TOP, _BOTTOM):
+            there = ends is not None and ends[0 if side == _TOP else 2][1] is not None
+        else:
+            there = beside[1][side - _LEFT] is not None
+        if not there or (depth == 0 and side in (_TOP, _LEFT)):
+            continue
+        cut = _end_band if side in (_TOP, _BOTTOM) else _side_band
+        phase, coherence = (cut(ends if cut is _end_band else beside, side, depth, index) for index in (0, 1))
         state = fold.begin(phase, *phase.shape[1:]) if before is None else before[side][0]
         found[side] = fold.add(state, phase, coherence, first), ahead
     return found
 
 
-def _shared(own: list[Any], depth: int) -> list[int]:
-    """Return the sides whose next rows or columns need a neighbour."""
-    sides = [side for side in (_TOP, _BOTTOM, _LEFT, _RIGHT) if own[side] is not None]
-    return sides if depth > 0 else [side for side in sides if side in (_BOTTOM, _RIGHT)]
+def _side_band(near: list[Any], side: int, depth: int, index: int) -> Any:
+    """Return the columns on both sides of one edge, (pair, y, x)."""
+    own = near[1][side - _LEFT][index]
+    if own is None:
+        return None
+    if side == _LEFT:
+        other = near[0][1][index]
+        return _concatenate([other[..., other.shape[-1] - depth :], own], axis=2)
+    return _concatenate([own, near[2][0][index][..., : depth + 1]], axis=2)
 
 
 def _finish(fold: Fold, state: Any, bands: Any, depth: int, keep: Any) -> tuple[Any, ...]:
-    """Finish one spatial chunk: its own pixels, then those next to an edge it shares."""
+    """Finish one spatial chunk: its own pixels, then columns, then rows next to an edge it shares."""
     fold = _chosen(fold, keep)
     results = fold.finish(state[0])
     results = tuple(r.copy() for r in results) if bands else results
-    for side, (band, ahead) in (bands or {}).items():
-        _mend_side(results, fold.finish(band), depth, side, ahead)
+    for side in (_LEFT, _RIGHT, _TOP, _BOTTOM):
+        if side in (bands or {}):
+            band, ahead = bands[side]
+            _mend(results, fold.finish(band), side, depth, ahead)
     return results
 
 
-def _mend_side(results: tuple[Any, ...], band: tuple[Any, ...], depth: int, side: int, ahead: int) -> None:
-    """Write the rows (columns) next to one shared edge from a band that saw what they need on both sides.
-
-    ``ahead`` rows (columns) of a neighbour lie before this chunk's own along the band.
-    """
+def _mend(results: tuple[Any, ...], band: tuple[Any, ...], side: int, depth: int, ahead: int) -> None:
+    """Write the rows or columns next to an edge from a band that saw both sides of it."""
     number = depth if side in (_TOP, _LEFT) else depth + 1
     height, width = results[0].shape
     for result, source in zip(results, band, strict=True):
-        if side in (_TOP, _BOTTOM):
-            target = slice(0, depth) if side == _TOP else slice(height - number, height)
-            result[target] = source[depth : depth + number, ahead : ahead + width]
+        if side in (_LEFT, _RIGHT):
+            target = slice(0, depth) if side == _LEFT else slice(width - number, None)
+            result[:, target] = source[:, depth : depth + number]
         else:
-            target = slice(0, depth) if side == _LEFT else slice(width - number, width)
-            result[:, target] = source[ahead : ahead + height, depth : depth + number]
+            target = slice(0, depth) if side == _TOP else slice(height - number, None)
+            result[target] = source[depth : depth + number, ahead : ahead + width]
 
 
-def _band(near: Any, depth: int, side: int, index: int) -> Any:
-    """Return the band along one shared edge, (pair, y, x), joined from the borders of up to six chunks.
-
-    It holds ``depth`` rows (columns) before the wanted ones and ``depth + 1`` after them, and at its ends the same
-    from the neighbours there, if any.
-    """
-    if near[4][side][index] is None:
-        return None
-    across: tuple[int, ...]
-    along: tuple[int, ...]
-    if side in (_TOP, _BOTTOM):
-        across, along = (-1, 0) if side == _TOP else (0, 1), (-1, 0, 1)
-    else:
-        across, along = (-1, 0, 1), (-1, 0) if side == _LEFT else (0, 1)
-    rows = [
-        _concatenate(
-            [_piece(near, depth, side, index, di, dj) for dj in along if near[3 * di + dj + 4]], axis=2
-        )
-        for di in across
-        if near[3 * di + 4]
-    ]
-    return rows[0] if len(rows) == 1 else _concatenate(rows, axis=1)
+def _finish_ends(fold: Fold, results: tuple[Any, ...], near: Any, depth: int, keep: Any) -> tuple[Any, ...]:
+    """Finish the rows next to the edges a chunk shares with chunks of another group, from the borders of all pairs."""
+    if near is None:
+        return results
+    fold = _chosen(fold, keep)
+    results = tuple(r.copy() for r in results)
+    ahead = depth if near[1][0] is not None else 0
+    for side, other in ((_TOP, near[0][1]), (_BOTTOM, near[2][1])):
+        if other is not None and (depth or side == _BOTTOM):
+            band = fold.run(_end_band(near, side, depth, 0), _end_band(near, side, depth, 1))
+            _mend(results, band, side, depth, ahead)
+    return results
 
 
-def _piece(near: Any, depth: int, side: int, index: int, di: int, dj: int) -> Any:
-    """Return what the chunk ``(di, dj)`` away lends to a band."""
-    edge = {-1: _BOTTOM, 1: _TOP}.get(di, {-1: _RIGHT, 1: _LEFT}.get(dj, side))
-    whole = near[3 * di + dj + 4][edge][index]
-    own = 2 * depth + 1
-    rows = _lent(whole.shape[1], depth, di, (_TOP, _BOTTOM), side, own)
-    cols = _lent(whole.shape[2], depth, dj, (_LEFT, _RIGHT), side, own)
-    return whole[:, rows, cols]
+def _end_band(near: Any, side: int, depth: int, index: int) -> Any:
+    """Return the rows on both sides of one edge, with what chunks to the left and right lend, (pair, y, x)."""
+    steps = (0, 1) if side == _TOP else (1, 2)
+    rows = []
+    for i in steps:
+        edge = {0: _BOTTOM, 1: side, 2: _TOP}[i]
+        parts = []
+        for j in range(3):
+            if near[i][j] is None:
+                continue
+            borders = [chunk[edge][index] for chunk in near[i][j]]
+            if borders[0] is None:
+                return None
+            whole = borders[0] if len(borders) == 1 else _concatenate(borders, axis=0)
+            parts.append(whole[:, _lent(whole.shape[1], depth, i), _lent(whole.shape[2], depth, j)])
+        rows.append(parts[0] if len(parts) == 1 else _concatenate(parts, axis=2))
+    return _concatenate(rows, axis=1)
 
 
-def _lent(length: int, depth: int, step: int, sides: tuple[int, int], side: int, own: int) -> slice:
-    """Return which indices of a border are lent along one axis."""
-    if step == -1:
-        return slice(length - depth, length)
-    if step == 1:
-        return slice(0, depth + 1)
-    if side == sides[0]:
-        return slice(0, own)
-    return slice(length - own, length) if side == sides[1] else slice(None)
+def _lent(length: int, depth: int, i: int) -> slice:
+    """Return what the chunk before (0), the chunk itself (1) or the one after (2) puts into a band."""
+    return (slice(length - depth, length), slice(None), slice(0, depth + 1))[i]
 
 
 def _concatenate(parts: list[Any], axis: int) -> Any:

@@ -134,7 +134,7 @@ def _gradient_numpy(
     phase, coherence = planes(prepare(phase, wrap=not wrapped)), planes(prepare(coherence))
     out = np.empty((2, *phase.shape), np.float32)
     _, height, width = phase.shape
-    status = _gradient(
+    status = _gradient(  # type: ignore[call-arg]
         phase,
         coherence,
         (0,) * window,

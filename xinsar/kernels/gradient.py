@@ -214,7 +214,7 @@ def _fold_numpy(
     sinks = (total, None) if total.shape[1] == 4 else (None, total)
     buffers = workspace(fold.tile, width, half)
     for top in range(*rows, fold.tile):
-        status = _fold_tile(
+        status = _fold_tile(  # type: ignore[call-arg]
             phase,
             coherence,
             (0,) * fold.window,

@@ -207,7 +207,7 @@ def _fold_numpy(
     per_pair = [None if v is None else np.asarray(v[part], t) for v, t in fold.per_pair()]
     buffers = workspace(fold.tile, width, half)
     for top in range(*rows, fold.tile):
-        status = _fold_tile(
+        status = _fold_tile(  # type: ignore[call-arg]
             phase,
             coherence,
             (0,) * fold.window,

@@ -74,7 +74,7 @@ def phase_gradient(ds: xr.Dataset, *, window: int = 5) -> xr.Dataset:
     --------
     >>> import xinsar
     >>> ds = xinsar.simulate.plane((8, 9), gradient=(0.1, 0.2), pairs=1)
-    >>> float(xinsar.phase_gradient(ds, window=1).gradient_x[0, 3, 3].round(3))
+    >>> round(float(xinsar.phase_gradient(ds, window=1).gradient_x[0, 3, 3]), 3)
     0.2
     """
     from xinsar.kernels.filter import phase_gradient as kernel
@@ -200,7 +200,7 @@ def phase_gradient_stack(
     >>> import xinsar
     >>> ds = xinsar.simulate.plane((16, 16), gradient=(0.0, 0.1), pairs=6)
     >>> stack = xinsar.phase_gradient_stack(ds, estimator="sum", window=1)
-    >>> float(stack.gradient_x[8, 8].round(3))
+    >>> round(float(stack.gradient_x[8, 8]), 3)
     0.6
     """
     window = checks.odd_window(window)
@@ -284,8 +284,8 @@ def _warn_of_aliases(ds: xr.Dataset, estimator: str, limit: float | None) -> Non
     if estimator != "rate" and limit is None and longest > LONG_BASELINE:
         warnings.warn(
             f"phase_gradient_stack: pairs of up to {longest:.0f} days are summed; where neighbouring pixels "
-            "differ by half a fringe in a pair, that fringe is lost: set max_temporal_baseline (36 days in Fu et al. 2022) or use "
-            "estimator='rate'",
+            "differ by half a fringe in a pair, that fringe is lost: set max_temporal_baseline (36 days in Fu et al. "
+            "2022) or use estimator='rate'",
             UserWarning,
             stacklevel=3,
         )

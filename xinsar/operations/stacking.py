@@ -171,8 +171,8 @@ def stacking_curve(
         pairs=pairs,
     )
     numbers = _counts(counts, used.sizes["pair"])
-    if isinstance(repeats, bool) or repeats < 1:
-        raise ValueError(f"repeats: expected a whole number, 1 or more, got {repeats!r}")
+    repeats = _whole("repeats", repeats)
+    threshold = checks.positive("threshold", threshold)
     strength = [
         xr.concat(
             [_strength(used, n, (seed, n, r), threshold, options) for r in range(repeats)], "repeat"
@@ -192,12 +192,21 @@ def stacking_curve(
 
 
 def _counts(counts: Sequence[int], available: int) -> list[int]:
-    numbers = [int(n) for n in np.atleast_1d(np.asarray(counts))]
+    numbers = [_whole("counts", n, least=0) for n in np.atleast_1d(np.asarray(counts)).tolist()]
     wrong = [n for n in numbers if not 1 <= n <= available]
     if wrong or not numbers:
         came = wrong[0] if wrong else "none"
         raise ValueError(f"counts: expected numbers of pairs within 1..{available}, got {came}")
     return numbers
+
+
+def _whole(name: str, value: Any, *, least: int = 1) -> int:
+    """Return ``value`` as int; it must be a whole number, ``least`` or more."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name}: expected a whole number, {least} or more, got {value!r}")
+    return int(value)
 
 
 def _strength(

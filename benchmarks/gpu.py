@@ -1,0 +1,167 @@
+"""Measure the CUDA twins of the stack: equal to the CPU first, then timed against the device's copy bandwidth.
+
+Run from the top of the checkout: ``python -m benchmarks.gpu`` (``make bench-gpu``), on a machine with a CUDA device;
+XINSAR_BENCH_SIZE=full for the reported size. Writes results/stack-gpu-full-DATE.json and prints it. Of the package's
+libraries it needs CuPy, numba and xarray only.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import common
+from xinsar.kernels.gradient import Sum, WrappedSum
+from xinsar.kernels.rate import Rate
+
+RESULTS = Path(__file__).parent / "results"
+WINDOW, INTERVALS = 5, 8
+GOAL = 0.6
+"""Share of the copy bandwidth that the stack should reach, counting phase and coherence once."""
+TOLERANCE = 1e-5
+
+
+def folds(pairs: int) -> dict[str, Any]:
+    """The estimators, for pairs of one to eight steps of 12 days."""
+    ticks = tuple(1 + k % INTERVALS for k in range(pairs))
+    known = {"window": WINDOW, "min_weight": 0.5, "wrapped": True, "ticks": ticks, "step": 12 * 1440}
+    dates = tuple((k, k + t) for k, t in enumerate(ticks))
+    return {"wrapped_sum": WrappedSum(**known), "sum": Sum(**known), "rate": Rate(**known, dates=dates)}
+
+
+def data(cupy: Any, shape: tuple[int, int, int]) -> tuple[Any, Any]:
+    """Phase and coherence of a ramp with noise, made on the device, pair after pair."""
+    phase, coherence = cupy.empty(shape, np.float32), cupy.empty(shape, np.float32)
+    rows, cols = cupy.indices(shape[1:], np.float32)
+    for k in range(shape[0]):
+        coherence[k] = cupy.random.uniform(0.3, 0.98, shape[1:], np.float32)
+        noise = cupy.random.standard_normal(shape[1:], np.float32) * (1 - coherence[k])
+        turned = 0.02 * cols + 0.01 * rows + noise
+        phase[k] = cupy.arctan2(cupy.sin(turned), cupy.cos(turned))
+    return phase, coherence
+
+
+def distance(found: Any, wanted: Any, *, angle: bool) -> float:
+    """Largest difference, relative to the value or to the field's median size."""
+    difference = np.asarray(found, np.float64) - wanted
+    if angle:
+        difference = np.angle(np.exp(1j * difference))
+    size = np.maximum(np.abs(wanted), np.nanmedian(np.abs(wanted)))
+    return float(np.nanmax(np.abs(difference) / size))
+
+
+def equality(cupy: Any, name: str, fold: Any, phase: Any, coherence: Any) -> dict[str, Any]:
+    """How far the GPU lies from the CPU on a corner of the image, with and without gaps."""
+    worst = {}
+    for gaps in (False, True):
+        part = phase[:, :60, :150].copy(), coherence[:, :60, :150].copy()
+        if gaps:
+            part[0][cupy.random.uniform(size=part[0].shape) < 0.02] = np.nan
+        found = [cupy.asnumpy(a) for a in fold.run(*part)]
+        wanted = fold.run(*map(cupy.asnumpy, part))
+        for output, a, b in zip(fold.outputs, found, wanted, strict=True):
+            if (np.isnan(a) != np.isnan(b)).any() or (b.dtype.kind == "i" and (a != b).any()):
+                raise SystemExit(
+                    f"{name}: {output} of the GPU is missing elsewhere, or counts otherwise, than the CPU's"
+                )
+            angle = name == "wrapped_sum" and output.startswith("gradient")
+            worst[output] = max(worst.get(output, 0.0), distance(a, b, angle=angle))
+    bad = {o: d for o, d in worst.items() if d > TOLERANCE and "sigma" not in o}
+    if bad:
+        raise SystemExit(f"{name}: the GPU differs from the CPU by more than {TOLERANCE:g}: {bad}")
+    return worst
+
+
+def seconds(cupy: Any, function: Callable[[], Any]) -> float:
+    """Seconds of the device between the events around a call."""
+    start, stop = cupy.cuda.Event(), cupy.cuda.Event()
+    start.record()
+    function()
+    stop.record()
+    stop.synchronize()
+    return float(cupy.cuda.get_elapsed_time(start, stop)) / 1000
+
+
+def fold_all(fold: Any, phase: Any, coherence: Any) -> Callable[[], Any]:
+    """Return the call that is timed: all pairs folded into a new state."""
+    return lambda: fold.add(fold.begin(phase, *phase.shape[1:]), phase, coherence, 0)
+
+
+def timings(cupy: Any, shape: tuple[int, int, int], phase: Any, coherence: Any) -> dict[str, list[float]]:
+    """Times of a copy of the phase and of every estimator, in turns."""
+    to = cupy.empty_like(phase)
+    calls: dict[str, Callable[[], Any]] = {"copy": lambda: cupy.copyto(to, phase)}
+    for name, fold in folds(shape[0]).items():
+        calls[name] = fold_all(fold, phase, coherence)
+        calls[f"{name}, with results"] = lambda fold=fold: fold.run(phase, coherence)
+    for call in calls.values():
+        call()
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(max(common.ROUNDS, 3)):
+        for name, call in calls.items():
+            found[name].append(seconds(cupy, call))
+    return found
+
+
+def measure(cupy: Any, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Everything about one size."""
+    phase, coherence = data(cupy, shape)
+    equal = {name: equality(cupy, name, fold, phase, coherence) for name, fold in folds(shape[0]).items()}
+    times = timings(cupy, shape, phase, coherence)
+    median = {name: statistics.median(values) for name, values in times.items()}
+    pixels = phase.size
+    copy = 2 * phase.nbytes / median["copy"]
+    rates = {name: 2 * phase.nbytes / t / copy for name, t in median.items() if name != "copy"}
+    return {
+        "pairs, y, x": list(shape),
+        "largest difference from the CPU": equal,
+        "copy bandwidth, GB/s": copy / 1e9,
+        "median seconds": median,
+        "all seconds": times,
+        "Gpixel-pairs per second": {name: pixels / t / 1e9 for name, t in median.items()},
+        "share of the copy bandwidth (phase and coherence read once)": rates,
+        "goal met": rates["wrapped_sum"] >= GOAL,
+    }
+
+
+def device(cupy: Any) -> dict[str, Any]:
+    """Return what the result must say about the GPU."""
+    about = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    return {
+        "name": about["name"].decode(),
+        "multiprocessors": about["multiProcessorCount"],
+        "memory, GB": about["totalGlobalMem"] / 1e9,
+        "cupy": cupy.__version__,
+        "cuda runtime": cupy.cuda.runtime.runtimeGetVersion(),
+        "driver": cupy.cuda.runtime.driverGetVersion(),
+    }
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    try:
+        import cupy
+
+        cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:
+        sys.exit(f"benchmarks.gpu needs CuPy and a CUDA device ({error}); pip install 'xinsar[gpu]'")
+    about = common.machine()
+    sizes = [common.SHAPE, (100, 4096, 4096)] if common.FULL else [(24, 512, 512)]
+    result = {**about, "gpu": device(cupy), "window": WINDOW, "intervals": INTERVALS}
+    result["sizes"] = [measure(cupy, size) for size in sizes]
+    text = json.dumps(result, indent=1)
+    path = RESULTS / f"stack-gpu-{'full' if common.FULL else 'tiny'}-{about['date']}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -71,7 +71,8 @@ def kernels(cube: Any, few: Any) -> dict[str, float]:
         "xinsar sum": (lambda: stack(cube, "sum"), cube.sizes["pair"]),
         "xinsar rate": (lambda: stack(cube, "rate"), cube.sizes["pair"]),
         "NumPy + OpenCV": (lambda: peers.numpy_opencv(phase, coherence), len(phase)),
-        "SciPy textbook": (lambda: peers.scipy_textbook(phase, coherence), len(phase)),
+        "SciPy textbook (ndimage.convolve)": (lambda: peers.scipy_textbook(phase, coherence), len(phase)),
+        "SciPy textbook (signal.convolve2d)": (lambda: peers.scipy_signal(phase, coherence), len(phase)),
     }
     stack(few), stack(few, "sum"), stack(few, "rate")
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -117,37 +118,51 @@ def from_zarr(cube: Any, folder: Path) -> dict[str, float]:
 
 
 _MEMORY = """
-import resource, sys, dask, xinsar
+import sys, dask, xinsar
+from benchmarks import common
+
+def peak():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+
+options = {"estimator": sys.argv[4], "max_temporal_baseline": 3650}
+small = common.cube((4, 64, 64)).chunk({"pair": 2, "y": 32, "x": 32})
+small.insar.phase_gradient_stack(**options).compute(scheduler="synchronous")
 ds = xinsar.open_cube(sys.argv[1]).isel(pair=slice(0, int(sys.argv[2])))
+ds.coherence[:1, :1, :1].compute(scheduler="synchronous")
+before = peak()
 with dask.config.set(scheduler="threads", num_workers=int(sys.argv[3])):
-    ds.isel(pair=slice(0, 2)).insar.phase_gradient_stack(estimator="wrapped_sum", max_temporal_baseline=3650).isel(
-        x=slice(0, 64), y=slice(0, 64)).compute()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    out = ds.insar.phase_gradient_stack(estimator="wrapped_sum", max_temporal_baseline=3650).compute()
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print((after - before) / 1024, out.nbytes / 2**20)
+    out = ds.insar.phase_gradient_stack(**options).compute()
+print(peak() - before, out.nbytes / 2**20)
 """
 
 
 def memory(folder: Path, pairs: tuple[int, ...]) -> list[dict[str, float]]:
-    """Return the peak memory that the stack from Zarr adds, in a fresh process each, with 1 and 2 threads."""
+    """Return the peak memory that the stack from Zarr takes beside its result, in a fresh process each."""
     found = []
-    for number in pairs:
-        for workers in (1, 2):
-            text = subprocess.run(
-                [sys.executable, "-c", _MEMORY, str(folder / "cube.zarr"), str(number), str(workers)],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout.split()
-            found.append(
-                {
-                    "pairs": number,
-                    "threads": workers,
-                    "extra_mib": float(text[0]),
-                    "result_mib": float(text[1]),
-                }
-            )
+    for estimator in ("wrapped_sum", "rate"):
+        for number in pairs:
+            for workers in (1, 2):
+                command = [
+                    sys.executable,
+                    "-c",
+                    _MEMORY,
+                    str(folder / "cube.zarr"),
+                    str(number),
+                    str(workers),
+                    estimator,
+                ]
+                text = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+                extra = float(text[0]) - float(text[1])
+                found.append(
+                    {
+                        "estimator": estimator,
+                        "pairs": number,
+                        "threads": workers,
+                        "extra_mib": extra,
+                        "result_mib": float(text[1]),
+                    }
+                )
     return found
 
 

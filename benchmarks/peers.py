@@ -62,3 +62,16 @@ def scipy_textbook(phase: Any, coherence: Any, window: int = 5) -> tuple[Any, An
         down = np.angle(np.exp(1j * (down + np.angle(z[1:] * np.conj(z[:-1])))))
         across = np.angle(np.exp(1j * (across + np.angle(z[:, 1:] * np.conj(z[:, :-1])))))
     return down, across
+
+
+def scipy_signal(phase: Any, coherence: Any, window: int = 5) -> tuple[Any, Any]:
+    """Return the wrapped sums with the two-dimensional convolution of a complex image, as the paper words it."""
+    from scipy.signal import convolve2d
+
+    kernel = np.ones((window, window))
+    down = across = 0.0
+    for k in range(len(phase)):
+        z = convolve2d(coherence[k] * np.exp(1j * phase[k]), kernel, mode="same")
+        down = np.angle(np.exp(1j * (down + np.angle(z[1:] * np.conj(z[:-1])))))
+        across = np.angle(np.exp(1j * (across + np.angle(z[:, 1:] * np.conj(z[:, :-1])))))
+    return down, across

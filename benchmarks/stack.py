@@ -46,7 +46,7 @@ class StackThreads:
 class Peers:
     """What others would write, on the same data."""
 
-    params = ("numpy_opencv", "scipy_textbook")
+    params = ("numpy_opencv", "scipy_textbook", "scipy_signal")
     param_names = ("peer",)
     timeout = 900
 

@@ -3,7 +3,7 @@
 Speckle is drawn per date from a coherence matrix and pairs are formed as a processor forms them, so pairs
 with a date in
 common share its noise. Run from the repository root: ``python -m benchmarks.study_estimators``; it prints the tables of
-docs/_studies/gradient_estimators.md (half a minute on one core).
+docs/gradient_estimators.md (half a minute on one core).
 """
 
 from __future__ import annotations

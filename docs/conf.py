@@ -17,7 +17,7 @@ copyright = f"2026, {author}"
 version = release = xinsar.__version__
 
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
-exclude_patterns = ["_build", "_generated", "_studies", "_*.md", "operations/_*.md"]
+exclude_patterns = ["_build", "_generated", "_*.md", "operations/_*.md"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 html_theme = "furo"
 html_title = f"xinsar {version}"

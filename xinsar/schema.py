@@ -275,11 +275,12 @@ def track_attrs(attrs: Mapping[Hashable, Any]) -> dict[str, Any]:
 
 
 def check_cube(ds: xr.Dataset) -> None:
-    """Check every known variable of ``ds``, its pair coordinates and its axes; computes no pixel."""
+    """Check every known variable of ``ds`` and the dates of its pairs, if it has any; computes no pixel."""
     for name in ds.data_vars:
         if name in VARIABLES:
             check(ds[name], VARIABLES[str(name)])
-    if "pair" in ds.dims:
+    dated = "reference_time" in ds.coords or "secondary_time" in ds.coords
+    if "pair" in ds.dims and dated:
         check_pairs(ds)
 
 

@@ -17,8 +17,8 @@ import xarray as xr
 SHARD_BYTES = 16 * 2**20
 """Decoded size of a shard. From 32 MiB on every chunk gets fresh pages and decoding halves."""
 
-TILE = {"y": 512, "x": 1024}
-"""Largest spatial extent of a shard; wide rows suit the kernels."""
+TILE = {"y": 512, "x": 2048}
+"""Largest spatial extent of a shard; wide rows suit the kernels, and edges between columns cost stacks most."""
 
 INNER = {"y": 128, "x": 256}
 """Largest spatial extent of an inner chunk: what reading one pixel through all pairs decodes."""
@@ -54,7 +54,7 @@ def auto_chunks(
     Examples
     --------
     >>> auto_chunks((300, 1500, 1500), ("pair", "y", "x"))
-    Layout(shard=(11, 500, 750), inner=(11, 125, 250))
+    Layout(shard=(5, 500, 1500), inner=(5, 125, 250))
     >>> auto_chunks((30, 60, 100), ("pair", "y", "x"))
     Layout(shard=(30, 60, 100), inner=(30, 60, 100))
     """
@@ -72,7 +72,7 @@ def _checked(chunks: Mapping[Hashable, int], dims: Sequence[Hashable]) -> Mappin
     if not isinstance(chunks, Mapping):
         raise TypeError(
             f"chunks: expected 'auto' or a mapping from dim to size, got {chunks!r}; pass for example "
-            "chunks={'pair': 8, 'y': 512, 'x': 1024}"
+            "chunks={'pair': 4, 'y': 512, 'x': 2048}"
         )
     wrong = {d: n for d, n in chunks.items() if d in dims and not (n == -1 or n > 0)}
     if wrong:

@@ -28,6 +28,7 @@ from xinsar.kernels.phasor import (
     inside,
     legal,
     planes,
+    planes_of,
     prepare,
     sum_down,
     workspace,
@@ -50,15 +51,15 @@ def _filter(
 ) -> int:
     """Fill ``out`` (2, pair, y, x) with filtered phase and consistency; ``fill`` gives missing centres a value."""
     half = len(taps) // 2
-    for k in range(phase.shape[0]):
-        for top in range(0, phase.shape[1], tile):
-            bottom = min(top + tile, phase.shape[1])
+    for k in range(phase.pairs):
+        for top in range(0, phase.height, tile):
+            bottom = min(top + tile, phase.height)
             status = gather(phase, coherence, k, top, bottom, taps, limit, 3, row, sums, valid)
             if status >= BAD_PHASE:
                 return status
             for r in range(top, bottom):
                 sum_down(sums, 3, r - top, taps, 0, z)
-                for x in range(phase.shape[2]):
+                for x in range(phase.width):
                     re, im, weight = z[0, 0, x], z[0, 1, x], z[0, 2, x]
                     there = ONE if status == CLEAN else valid[r - top + half, x]
                     known = (weight > TINY) & ((there > ZERO) | fill)
@@ -88,10 +89,10 @@ def _gradient(
 ) -> int:
     """Fill ``out`` (2, pair, y, x) with the gradients along y and x."""
     half = len(taps) // 2
-    width = phase.shape[2]
-    for k in range(phase.shape[0]):
-        for top in range(0, phase.shape[1], tile):
-            bottom = min(top + tile, phase.shape[1])
+    width = phase.width
+    for k in range(phase.pairs):
+        for top in range(0, phase.height, tile):
+            bottom = min(top + tile, phase.height)
             status = gather(phase, coherence, k, top, bottom + 1, taps, limit, 2, row, sums, valid)
             if status >= BAD_PHASE:
                 return status
@@ -111,18 +112,20 @@ def _gradient(
                 for x in range(width - 1):
                     re, im = edge(z[here, 0, x], z[here, 1, x], z[here, 0, x + 1], z[here, 1, x + 1])
                     out[1, k, r, x] = angle(re, im) if good[1, x] > ZERO else NAN
-        out[0, k, phase.shape[1] - 1] = NAN
+        out[0, k, phase.height - 1] = NAN
         out[1, k, :, width - 1] = NAN
     return CLEAN
 
 
 def _filter_numpy(phase: Any, coherence: Any, *, window: int, fill: bool, wrapped: bool = True) -> Any:
     shape = phase.shape
-    phase, coherence = planes(prepare(phase, wrap=not wrapped)), planes(prepare(coherence))
+    phase, coherence = prepare(planes(phase), wrap=not wrapped), prepare(planes(coherence))
     out = np.empty((2, *phase.shape), np.float32)
     row, sums, valid, z, _ = workspace(TILE, shape[-1], window // 2)
     limit = PHASE_LIMIT if wrapped else ANY_PHASE
-    status = _filter(phase, coherence, (0,) * window, TILE, limit, fill, row, sums, valid, z, out)
+    status = _filter(
+        planes_of(phase), planes_of(coherence), (0,) * window, TILE, limit, fill, row, sums, valid, z, out
+    )
     legal(status, phase, coherence)
     return out.reshape(2, *shape)
 
@@ -131,12 +134,12 @@ def _gradient_numpy(
     phase: Any, coherence: Any, *, window: int, min_weight: float, wrapped: bool = True
 ) -> Any:
     shape = phase.shape
-    phase, coherence = planes(prepare(phase, wrap=not wrapped)), planes(prepare(coherence))
+    phase, coherence = prepare(planes(phase), wrap=not wrapped), prepare(planes(coherence))
     out = np.empty((2, *phase.shape), np.float32)
     _, height, width = phase.shape
     status = _gradient(  # type: ignore[call-arg]
-        phase,
-        coherence,
+        planes_of(phase),
+        planes_of(coherence),
         (0,) * window,
         TILE,
         PHASE_LIMIT if wrapped else ANY_PHASE,

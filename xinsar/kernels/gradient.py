@@ -31,6 +31,7 @@ from xinsar.kernels.phasor import (
     gather,
     inside,
     legal,
+    planes_of,
     prepare,
     sum_down,
     workspace,
@@ -179,7 +180,7 @@ def _fold_tile(
     The accumulators begin at row ``start`` of the array.
     """
     half = len(taps) // 2
-    for k in range(phase.shape[0]):
+    for k in range(phase.pairs):
         if ticks[k] < 0:
             continue
         status = gather(phase, coherence, k, top, bottom + 1, taps, limit, 2, row, sums, valid)
@@ -215,8 +216,8 @@ def _fold_numpy(
     buffers = workspace(fold.tile, width, half)
     for top in range(*rows, fold.tile):
         status = _fold_tile(  # type: ignore[call-arg]
-            phase,
-            coherence,
+            planes_of(phase),
+            planes_of(coherence),
             (0,) * fold.window,
             top,
             min(top + fold.tile, rows[1]),

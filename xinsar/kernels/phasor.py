@@ -10,7 +10,7 @@ Edge rule: pixels outside the array count as absent, with weight 0.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,19 +75,51 @@ def angle(re: Any, im: Any) -> Any:
     return -result if im < ZERO else result
 
 
+class Planes(NamedTuple):
+    """Planes (pair, y, x) wherever they lie in memory, as long as each row is in one piece: nothing is copied."""
+
+    values: Any
+    pairs: int
+    height: int
+    width: int
+    pair_step: int
+    row_step: int
+
+
+def planes_of(array: Any) -> Planes | None:
+    """Return a float32 array (pair, y, x) as planes; None stays None."""
+    if array is None:
+        return None
+    steps = [step // 4 for step in array.strides[:2]]
+    size = (
+        0 if not array.size else 1 + sum(s * (n - 1) for s, n in zip((*steps, 1), array.shape, strict=True))
+    )
+    values = np.lib.stride_tricks.as_strided(array, (size,), (4,), writeable=False)
+    return Planes(values, *array.shape, *steps)
+
+
+@jit
+def line(planes: Any, k: int, r: int) -> Any:
+    """Return row ``r`` of plane ``k``."""
+    start = k * planes.pair_step + r * planes.row_step
+    return planes.values[start : start + planes.width]
+
+
 @jit
 def _fill_row(phase: Any, coherence: Any, k: int, r: int, taps: Any, limit: Any, row: Any) -> Any:
     """Write the phasors of one row; return 0 if nothing in it is missing, zero-weighted or out of range."""
+    values = line(phase, k, r)
+    weights = values if coherence is None else line(coherence, k, r)
     pad = len(taps) // 2
     flag = np.int32(0)
     if coherence is None:
-        for x in range(phase.shape[2]):
-            value = phase[k, r, x]
+        for x in range(phase.width):
+            value = values[x]
             flag = either(flag, outside(value, limit))
             row[0, pad + x], row[1, pad + x] = phasor(value, ONE)
     else:
-        for x in range(phase.shape[2]):
-            value, weight = phase[k, r, x], coherence[k, r, x]
+        for x in range(phase.width):
+            value, weight = values[x], weights[x]
             flag = either(flag, either(outside(value, limit), not_within(weight, TINY, COHERENCE_LIMIT)))
             row[0, pad + x], row[1, pad + x] = phasor(value, weight)
     return flag
@@ -100,18 +132,21 @@ def _copy_weight(coherence: Any, k: int, r: int, taps: Any, row: Any) -> None:
     if coherence is None:
         row[2, pad : row.shape[1] - pad] = ONE
     else:
-        for x in range(coherence.shape[2]):
-            row[2, pad + x] = coherence[k, r, x]
+        weights = line(coherence, k, r)
+        for x in range(coherence.width):
+            row[2, pad + x] = weights[x]
 
 
 @jit
 def _mend_row(phase: Any, coherence: Any, k: int, r: int, taps: Any, limit: Any, row: Any) -> int:
     """Give missing pixels of a row no weight, count the valid ones, and tell illegal values."""
+    values = line(phase, k, r)
+    weights = values if coherence is None else line(coherence, k, r)
     pad = len(taps) // 2
     far, wrong = np.int32(0), np.int32(0)
-    for x in range(phase.shape[2]):
-        value = phase[k, r, x]
-        weight = ONE if coherence is None else coherence[k, r, x]
+    for x in range(phase.width):
+        value = values[x]
+        weight = ONE if coherence is None else weights[x]
         there = (value == value) & (weight == weight)
         far = either(far, outside(value if there else ZERO, limit))
         wrong = either(wrong, outside((weight - HALF) if there else ZERO, HALF_COHERENCE))
@@ -176,7 +211,7 @@ def gather(
     status = CLEAN
     for r in range(top - half, bottom + half):
         slot = r - top + half
-        if r < 0 or r >= phase.shape[1]:
+        if r < 0 or r >= phase.height:
             _clear(sums, slot)
             continue
         if _fill_row(phase, coherence, k, r, taps, limit, row) != 0:
@@ -207,14 +242,14 @@ def _gather_with_gaps(
     worst = GAPS
     for r in range(top - half, bottom + half):
         slot = r - top + half
-        if r < 0 or r >= phase.shape[1]:
+        if r < 0 or r >= phase.height:
             _clear(sums, slot)
             valid[slot] = ZERO
             continue
         _fill_row(phase, coherence, k, r, taps, limit, row)
         worst = max(worst, _mend_row(phase, coherence, k, r, taps, limit, row))
         _sum_across(row, 4, slot, taps, sums)
-        for x in range(phase.shape[2]):
+        for x in range(phase.width):
             valid[slot, x] = row[3, half + x]
     return worst
 
@@ -247,13 +282,26 @@ def planes(array: Any) -> Any:
 
 
 def prepare(array: Any, *, wrap: bool = False) -> Any:
-    """Return ``array`` as contiguous float32 planes; with ``wrap``, large phases are wrapped in double first."""
+    """Return ``array`` as float32 with each row in one piece; ``wrap``: large phases are wrapped in double first."""
     if array is None:
         return None
     xp = array_namespace(array)
     if wrap and array.dtype != np.float32:
         array = xp.remainder(xp.asarray(array, dtype=np.float64) + np.pi, 2 * np.pi) - np.pi
+    if xp is np and array.dtype == np.float32 and array.dtype.isnative and _rows_in_one_piece(array):
+        return array
     return xp.ascontiguousarray(array, dtype=np.float32)
+
+
+def _rows_in_one_piece(array: Any) -> bool:
+    """Tell whether the loops can read a float32 array where it lies, such as a block cut out of a larger one."""
+    steps = array.strides
+    return bool(
+        array.ndim == 3
+        and array.flags.aligned
+        and steps[-1] == 4
+        and all(s > 0 and s % 4 == 0 for s in steps)
+    )
 
 
 def workspace(tile: int, width: int, half: int) -> tuple[Any, ...]:

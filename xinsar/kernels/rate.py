@@ -36,6 +36,7 @@ from xinsar.kernels.phasor import (
     inside,
     legal,
     phasor,
+    planes_of,
     sum_down,
     workspace,
 )
@@ -170,7 +171,7 @@ def _fold_tile(
 ) -> int:
     """Fold rows ``top..bottom`` of every pair into accumulators that begin at row ``start``."""
     half = len(taps) // 2
-    for k in range(phase.shape[0]):
+    for k in range(phase.pairs):
         if ticks[k] < 0:
             continue
         status = gather(phase, coherence, k, top, bottom + 1, taps, limit, 3, row, window_sums, valid)
@@ -208,8 +209,8 @@ def _fold_numpy(
     buffers = workspace(fold.tile, width, half)
     for top in range(*rows, fold.tile):
         status = _fold_tile(  # type: ignore[call-arg]
-            phase,
-            coherence,
+            planes_of(phase),
+            planes_of(coherence),
             (0,) * fold.window,
             top,
             min(top + fold.tile, rows[1]),

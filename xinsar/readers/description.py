@@ -101,4 +101,4 @@ def _variables(ds: xr.Dataset) -> Iterator[str]:
     yield "variables"
     for name, array in ds.data_vars.items():
         sign = _SIGNS.get(str(name), array.attrs.get("long_name", ""))
-        yield f"  {name!s:<20}({', '.join(map(str, array.dims))})  {array.attrs.get('units', '')}  {sign}"
+        yield f"  {name!s:<24}({', '.join(map(str, array.dims))})  {array.attrs.get('units', '')}  {sign}"

@@ -22,10 +22,8 @@ from typing import Any, Protocol
 import numpy as np
 import xarray as xr
 
-GROUP_BYTES = 256 * 2**20
+GROUP_BYTES = 128 * 2**20
 """What the states of rows of chunks that are folded together may take."""
-STATE_BYTES = 32
-"""A pixel's state in the commonest fold."""
 
 
 class Fold(Protocol):
@@ -38,6 +36,10 @@ class Fold(Protocol):
     @property
     def dtypes(self) -> Sequence[str]:
         """Their dtypes."""
+
+    @property
+    def state_bytes(self) -> int:
+        """Size of the state per pixel."""
 
     def begin(self, like: Any, height: int, width: int) -> Any:
         """Return the empty state."""
@@ -294,7 +296,7 @@ def _fold_graph(fold: Fold, stack: Any, weight: Any, depth: int, keep: Any) -> t
     )
     keep_key = keep if keep is None or isinstance(keep, np.ndarray) else (keep.name, 0)
     grid = len(stack.chunks[1]), len(stack.chunks[2])
-    together = max(1, int(GROUP_BYTES / (max(stack.chunks[1]) * stack.shape[2] * STATE_BYTES)))
+    together = max(1, int(GROUP_BYTES / (max(stack.chunks[1]) * stack.shape[2] * fold.state_bytes)))
     tasks: dict[Any, Any] = {}
     for place in np.ndindex(*grid):
         _chain(tasks, name, fold, stack, weight, depth, keep_key, place, grid, together)

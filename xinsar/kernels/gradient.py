@@ -286,6 +286,11 @@ class Edges:
         return replace(self, ticks=tuple(t if k else -1 for t, k in zip(self.ticks, kept, strict=True)))
 
     @property
+    def state_bytes(self) -> int:
+        """Size of the state per pixel."""
+        return 32
+
+    @property
     def limit(self) -> Any:
         """Largest legal |phase|."""
         return PHASE_LIMIT if self.wrapped else ANY_PHASE
@@ -307,12 +312,16 @@ class Edges:
         """Return pairs and years per direction, (y, 2, x), and the larger of both."""
         xp = array_namespace(missing)
         pairs, ticks = self.used()
-        number = pairs - missing[:, 0::2]
+        if missing.any():
+            number, own = pairs - missing[:, 0::2], ticks - missing[:, 1::2]
+        else:
+            number, own = (xp.full_like(missing[:, 0::2], value) for value in (pairs, ticks))
         number[:, 1, -1:] = 0
         if last:
             number[-1:, 0] = 0
-        years = self.years(xp.where(number > 0, ticks - missing[:, 1::2], 0).astype(np.float64))
-        return number, years, number.max(axis=1).astype(np.int32), years.max(axis=1)
+        own *= number > 0
+        years = self.years(own.astype(np.float64))
+        return number, years, xp.maximum(number[:, 0], number[:, 1]), xp.maximum(years[:, 0], years[:, 1])
 
     def begin(self, like: Any, height: int, width: int, *, last: bool = True) -> State:
         """Return the empty state for an image of ``height`` rows; ``last`` tells that nothing lies below it."""

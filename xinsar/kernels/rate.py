@@ -444,6 +444,11 @@ class Rate(Edges):
         "float32",
     )
 
+    @property
+    def state_bytes(self) -> int:
+        """Size of the state per pixel."""
+        return 40 + 16 * len(self.distinct()) * (1 if self.levers is None else 3)
+
     def distinct(self) -> list[int]:
         """Return the distinct intervals in ticks, ascending."""
         return sorted({t for t in self.ticks if t >= 0})

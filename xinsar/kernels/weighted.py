@@ -22,6 +22,11 @@ class WeightedRate:
     outputs: ClassVar[tuple[str, ...]] = ("rate",)
     dtypes: ClassVar[tuple[str, ...]] = ("float32",)
 
+    @property
+    def state_bytes(self) -> int:
+        """Size of the state per pixel."""
+        return 16
+
     def keep(self, kept: Any) -> WeightedRate:
         """Return the fold without the pairs that ``kept`` refuses."""
         return replace(self, weights=tuple(w if k else 0.0 for w, k in zip(self.weights, kept, strict=True)))

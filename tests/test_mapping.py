@@ -125,6 +125,7 @@ class Blend:
     factors: tuple[float, ...]
     before: int
 
+    state_bytes: ClassVar[int] = 16
     outputs: ClassVar = ("state", "seen")
     dtypes: ClassVar = ("float64", "int32")
 

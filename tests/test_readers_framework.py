@@ -84,7 +84,7 @@ def test_pairs_are_sorted_and_reversed_ones_flipped(tmp_path):
     root = folder(tmp_path, ["20200125-20200113", "20200101-20200113"])
     ds = open_stack(root)
     assert (ds.reference_time < ds.secondary_time).all()
-    assert (np.diff(ds.reference_time) > np.timedelta64(0)).all()
+    assert (np.diff(ds.reference_time) > np.timedelta64(0, "ns")).all()
     np.testing.assert_array_equal(ds.unwrapped_phase[1], -ramp(start=1.0))
     np.testing.assert_array_equal(ds.unwrapped_phase[0], ramp(start=2.0))
 

@@ -198,7 +198,7 @@ def test_equal_dates_are_an_error():
 def test_missing_dates_are_an_error():
     ds = random_cube()
     dates = ds.reference_time.values.copy()
-    dates[2] = np.datetime64("NaT")
+    dates[2] = np.datetime64("NaT", "ns")
     with pytest.raises(xinsar.SchemaError, match=r"reference_time.*pair 2"):
         schema.check_pairs(ds.assign_coords(reference_time=("pair", dates)))
 

@@ -10,6 +10,7 @@ Edge rule: pixels outside the array count as absent, with weight 0.
 
 from __future__ import annotations
 
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -304,13 +305,31 @@ def _rows_in_one_piece(array: Any) -> bool:
     )
 
 
+BUFFERS_KEPT = 4
+"""Sizes of buffers a thread keeps: those of its blocks and of the bands between them."""
+
+_held = threading.local()
+
+
 def workspace(tile: int, width: int, half: int) -> tuple[Any, ...]:
-    """Return the buffers ``row``, ``sums``, ``valid``, ``z`` and ``good`` of one thread."""
-    rows = tile + 2 * half + 1
-    row = np.zeros((4, width + 2 * half), np.float32)
-    sums = np.zeros((rows, 4, width), np.float32)
-    valid = np.zeros((rows, width), np.float32)
-    return row, sums, valid, np.zeros((2, 4, width), np.float32), np.zeros((2, width), np.float32)
+    """Return the buffers ``row``, ``sums``, ``valid``, ``z`` and ``good`` of this thread, kept for its next call.
+
+    Only the padding of ``row`` must be zero, and nothing ever writes there; the rest is filled before it is read.
+    """
+    size = tile, width, half
+    kept: dict[tuple[int, int, int], tuple[Any, ...]] = _held.__dict__.setdefault("buffers", {})
+    if size not in kept:
+        if len(kept) >= BUFFERS_KEPT:
+            kept.clear()
+        rows = tile + 2 * half + 1
+        kept[size] = (
+            np.zeros((4, width + 2 * half), np.float32),
+            np.zeros((rows, 4, width), np.float32),
+            np.zeros((rows, width), np.float32),
+            np.zeros((2, 4, width), np.float32),
+            np.zeros((2, width), np.float32),
+        )
+    return kept[size]
 
 
 def inside(length: int, half: int) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 import xinsar
 from tests import oracles, strategies
@@ -144,8 +147,11 @@ def test_curve_of_all_pairs_is_the_share_of_significant_pixels():
     ds = moving()
     stack = xinsar.phase_gradient_stack(ds)
     z = np.stack([np.abs(stack.gradient_z_y.values), np.abs(stack.gradient_z_x.values)])
+    dates = np.unique(np.concatenate([ds.reference_time.values, ds.secondary_time.values])).size
     for threshold in (2.0, 4.0):
-        wanted = (z > threshold).any(0).sum() / np.isfinite(z).any(0).sum()
+        tail = 0.5 * math.erfc(threshold / math.sqrt(2))
+        limit = student.isf(tail, 23) / math.sqrt(max(1, 24 / dates))
+        wanted = (z > limit).any(0).sum() / np.isfinite(z).any(0).sum()
         found = xinsar.stacking_curve(ds, [24], threshold=threshold).detection_strength
         assert float(found[0]) == pytest.approx(wanted)
 

@@ -118,8 +118,11 @@ def stacking_curve(
     """How strongly motion stands out of the stack, against the number of pairs stacked.
 
     For each count, that many pairs are drawn at random and stacked; the strength is the share of pixels whose
-    ``|gradient_z|``, along either axis, exceeds ``threshold``, averaged over the repeats. It rises while more pairs
-    still lift signals out of the noise, and levels off when they do not.
+    ``|gradient_z|``, along either axis, stands out as a normal deviate of ``threshold`` would, averaged
+    over the repeats.
+    So that counts compare, the limit follows the heavier tails of few pairs (Student's t) and leaves out the factor for
+    dates that pairs share. The strength rises while more pairs lift signals out of the noise, and levels off when they
+    do not.
 
     Parameters
     ----------
@@ -216,6 +219,21 @@ def _strength(
     drawn = np.random.default_rng(key).choice(ds.sizes["pair"], number, replace=False)
     stack = phase_gradient_stack(ds, pairs=np.sort(drawn), **options)
     score = [abs(stack["gradient_z_y"]), abs(stack["gradient_z_x"])]
-    above = ((score[0] > threshold) | (score[1] > threshold)).sum(("y", "x"))
+    limit = _limit(ds.isel(pair=np.sort(drawn)), threshold)
+    above = ((score[0] > limit) | (score[1] > limit)).sum(("y", "x"))
     known = (score[0].notnull() | score[1].notnull()).sum(("y", "x"))
     return (above / known.where(known > 0)).drop_vars("spatial_ref", errors="ignore")
+
+
+def _limit(ds: xr.Dataset, threshold: float) -> float:
+    """Return the z score that noise exceeds as often as a normal deviate exceeds ``threshold``, for these pairs.
+
+    With K pairs the score has the tails of Student's t with K - 1 degrees of freedom; the factor for
+    shared dates, which grows with the number of pairs, is taken out again.
+    """
+    from scipy.stats import norm, t
+
+    number = ds.sizes["pair"]
+    dates = np.unique(np.concatenate(schema.check_pairs(ds))).size
+    heavy = t.isf(norm.sf(threshold), max(number - 1, 1))
+    return float(heavy / np.sqrt(max(1.0, number / dates)))

@@ -647,3 +647,10 @@ def test_importing_is_light() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("nothing", [xr.Dataset(), xr.DataTree()])
+def test_nothing_is_not_saved(tmp_path: Path, nothing: xr.Dataset | xr.DataTree) -> None:
+    with pytest.raises(ValueError, match="obj: expected a dataset with at least one variable"):
+        save_cube(nothing, tmp_path / "cube.zarr")
+    assert not (tmp_path / "cube.zarr").exists()

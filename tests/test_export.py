@@ -211,3 +211,4 @@ def test_computed_by_threads_of_this_process(tmp_path: Path) -> None:
 
     with dask.config.set(scheduler=refuse):
         to_geotiff(make_result()[["velocity"]].chunk(y=3), tmp_path / "v.tif")
+    assert (tmp_path / "v.tif").is_file()

@@ -205,7 +205,10 @@ def _check_variables(new: xr.Dataset, old: xr.Dataset, dim: str, where: str) -> 
 def _check_form(new: xr.Variable, old: xr.Variable, dim: str, name: str) -> None:
     sizes = [{d: n for d, n in v.sizes.items() if d != dim} for v in (new, old)]
     if new.dims != old.dims or sizes[0] != sizes[1]:
-        raise ValueError(f"{name}: expected {dict(old.sizes)} apart from {dim!r}, got {dict(new.sizes)}")
+        raise ValueError(
+            f"{name}: expected {dict(old.sizes)} apart from {dim!r}, got {dict(new.sizes)}; bring the new pairs to the "
+            "cube's grid first, for example with reindex_like"
+        )
     if LABELS not in new.attrs and new.dtype != old.dtype:
         raise ValueError(
             f"{name}: expected {old.dtype} as in the cube, got {new.dtype}; convert it with astype"

@@ -56,10 +56,15 @@ def prepare(ds: xr.Dataset, *, chunks: Chunks = "auto", pack: bool = False) -> T
     Raises
     ------
     xinsar.schema.SchemaError
-        Where a known variable has the wrong dims, dtype or units, or the pairs are not canonical.
+        Where there is no variable, a known one has the wrong dims, dtype or units, or the pairs are not canonical.
     TypeError
         Where an attribute cannot be stored.
     """
+    if not ds.data_vars:
+        raise schema.SchemaError(
+            "obj: expected a dataset with at least one variable to save, got none; name the dataset or track that "
+            "holds the data"
+        )
     if "point" not in ds.dims:
         schema.check_cube(ds)
     out = geozarr.georeference(ds.copy())

@@ -63,11 +63,6 @@ def jit(function: F) -> F:
         config.CACHE_DIR = before
 
 
-def inline(function: F) -> F:
-    """Compile a small helper that its callers inline."""
-    return numba.njit(nogil=True, error_model="numpy", inline="never")(function)  # type: ignore[no-any-return]
-
-
 @intrinsic  # type: ignore[untyped-decorator]
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """Return ``a * b + c`` rounded once, for float32 or float64 scalars of one type."""

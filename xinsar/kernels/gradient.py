@@ -11,6 +11,7 @@ gradient along y, the last column none along x.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -263,7 +264,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Edges:
+class Edges(ABC):
     """What every fold over edges knows.
 
     ``ticks`` holds the interval of each pair in steps of ``step`` minutes, -1 for a pair to leave out; ``wrapped``
@@ -323,13 +324,13 @@ class Edges:
         years = self.years(own.astype(np.float64))
         return number, years, xp.maximum(number[:, 0], number[:, 1]), xp.maximum(years[:, 0], years[:, 1])
 
+    @abstractmethod
     def begin(self, like: Any, height: int, width: int, *, last: bool = True) -> State:
         """Return the empty state for an image of ``height`` rows; ``last`` tells that nothing lies below it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, state: State) -> tuple[Any, ...]:
         """Return the outputs, arrays of (y, x)."""
-        raise NotImplementedError
 
     def add(
         self, state: State, phase: Any, coherence: Any, first: int, rows: tuple[int, int] | None = None

@@ -137,6 +137,19 @@ GRADIENT_Z_Y = _row("gradient_z_y", _MAP, "1", "gradient_y over its standard err
 GRADIENT_Z_X = _row("gradient_z_x", _MAP, "1", "gradient_x over its standard error", attrs=_EDGE)
 PAIR_COUNT = _row("pair_count", _MAP, "1", "number of pairs used", kind="i")
 STACK_YEARS = _row("stack_years", _MAP, "year", "sum of the temporal baselines used")
+HOT_SPOT = _row("hot_spot", _MAP, "1", "Getis-Ord Gi* z score, positive where high values cluster")
+P_VALUE = _row("p_value", _MAP, "1", "two-sided probability of the z score by chance", limits=(0.0, 1.0))
+SIGNIFICANT = _row(
+    "significant", _MAP, "1", "significant at a false discovery rate (Benjamini-Hochberg)", kind="b"
+)
+CONFIDENCE = _row(
+    "confidence",
+    _MAP,
+    "1",
+    "hot (positive) or cold (negative) spot at 90 (1), 95 (2) or 99 % (3) confidence; 0: neither",
+    limits=(-3.0, 3.0),
+)
+DENSITY = _row("density", _MAP, "m-2", "kernel density, per square metre times the unit of the weights")
 TEMPORAL_COHERENCE = _row("temporal_coherence", _MAP, "1", "temporal coherence", limits=(0.0, 1.0))
 MEAN_COHERENCE = _row("mean_coherence", _MAP, "1", "coherence averaged over the pairs", limits=(0.0, 1.0))
 LATITUDE = _row("latitude", _MAP, "degrees_north", "latitude of the pixel centre")

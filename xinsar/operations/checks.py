@@ -24,6 +24,24 @@ def positive(name: str, value: Any) -> float:
     return number
 
 
+def finite(name: str, value: Any) -> float:
+    """Return ``value`` as float; it must be a finite number above 0."""
+    number = positive(name, value)
+    if number == float("inf"):
+        raise ValueError(f"{name}: expected a finite number above 0, got {value!r}")
+    return number
+
+
+def whole(name: str, value: Any, *, least: int = 1) -> int:
+    """Return ``value`` as int; it must be a whole number, ``least`` or more."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected a whole number, got {value!r}")
+    number = int(value.__index__())
+    if number < least:
+        raise ValueError(f"{name}: expected a whole number, {least} or more, got {number}")
+    return number
+
+
 def share(name: str, value: Any) -> float:
     """Return ``value`` as float; it must lie within 0..1."""
     number = _number(name, value)

@@ -1,0 +1,50 @@
+"""Everything that knows Dask, chunks and halos. Imports nothing of ours.
+
+``stencil``
+    maps a function that looks at neighbours over chunks; results come back in the caller's chunks.
+``neighbourhood``
+    the same for one array, with what the function must know of each row and of the whole field.
+``reduce_fields``
+    sums up whole fields, chunk by chunk.
+``pointwise``
+    maps a function of aligned pixels.
+``whole_images``
+    maps a function that must see all of an image, one task an image.
+``fold_pairs``
+    runs a long stack through an accumulator, chunk after chunk, each chunk read once.
+``by_place``, ``onto_grid``, ``whole_points``
+    bring points together that lie together: for answers point by point, onto a grid, or all at once.
+
+Data that is not lazy is handed to the function as it is. The function alone decides what happens at an image edge;
+Dask only lends neighbours, so whole and chunked results agree to the last bit.
+"""
+
+from xinsar.mapping.blocks import (
+    is_lazy,
+    on_lattice,
+    over_leading,
+    pointwise,
+    same_grid,
+    stencil,
+    whole_images,
+)
+from xinsar.mapping.fields import neighbourhood, reduce_fields
+from xinsar.mapping.fold import Fold, fold_pairs
+from xinsar.mapping.points import by_place, onto_grid, whole_points
+
+__all__ = [
+    "Fold",
+    "by_place",
+    "fold_pairs",
+    "is_lazy",
+    "neighbourhood",
+    "on_lattice",
+    "onto_grid",
+    "over_leading",
+    "pointwise",
+    "reduce_fields",
+    "same_grid",
+    "stencil",
+    "whole_images",
+    "whole_points",
+]

@@ -1,0 +1,174 @@
+"""Whole fields: their sums, and functions of neighbours that also need those sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xinsar.mapping.blocks import align_chunks, is_lazy, meta
+
+
+def reduce_fields(
+    partial: Callable[[Any, tuple[int, ...]], Any],
+    finish: Callable[[Any], Any],
+    array: xr.DataArray,
+    *,
+    dims: Sequence[Hashable],
+    name: str,
+    size: int,
+) -> xr.DataArray:
+    """Sum ``array`` up over ``dims``: for each field a float64 vector of ``size`` numbers, on the last dim ``name``.
+
+    ``partial(block, axes)`` returns an object array with ``axes`` kept at length 1; its elements are joined with
+    ``+``. ``finish`` turns an object array into float64 with one more axis.
+    """
+    axes = tuple(array.get_axis_num(dim) for dim in dims)
+    left = [dim for dim in array.dims if dim not in dims]
+    if is_lazy(array):
+        data = _reduce_dask(partial, finish, array.data, axes, size)
+    else:
+        data = finish(_join(partial(array.data, axes), axes))
+    return xr.DataArray(data, dims=(*left, name))
+
+
+def _join(parts: Any, axes: tuple[int, ...], *_: Any, **__: Any) -> Any:
+    """Add the elements of an object array over ``axes``."""
+    kept = tuple(n for a, n in enumerate(parts.shape) if a not in axes)
+    last = np.moveaxis(parts, axes, range(parts.ndim - len(axes), parts.ndim)).reshape(*kept, -1)
+    out = np.empty(kept, object)
+    for place in np.ndindex(*kept):
+        first, *others = last[place]
+        out[place] = sum(others, first)
+    return out
+
+
+def _join_keeping(parts: Any, axis: tuple[int, ...], keepdims: bool) -> Any:  # noqa: ARG001, FBT001 (dask's)
+    joined = _join(parts, tuple(axis))
+    return np.expand_dims(joined, tuple(axis))
+
+
+def _reduce_dask(partial: Any, finish: Any, data: Any, axes: tuple[int, ...], size: int) -> Any:
+    import dask.array as da
+
+    ones = tuple((1,) * len(c) if a in axes else c for a, c in enumerate(data.chunks))
+    empty = np.empty((0,) * data.ndim, object)
+    parts = da.map_blocks(partial, data, axes=axes, chunks=ones, dtype=object, meta=empty)
+    whole = da.reduction(
+        parts,
+        chunk=_as_they_are,
+        combine=_join_keeping,
+        aggregate=_join_keeping,
+        axis=axes,
+        keepdims=True,
+        dtype=object,
+        meta=empty,
+        concatenate=True,
+    )
+    whole = whole[tuple(0 if a in axes else slice(None) for a in range(data.ndim))]
+    return da.map_blocks(
+        finish,
+        whole,
+        new_axis=whole.ndim,
+        chunks=(*whole.chunks, (size,)),
+        dtype=np.float64,
+        meta=np.empty(0),
+    )
+
+
+def _as_they_are(parts: Any, axis: Any, keepdims: bool) -> Any:  # noqa: ARG001, FBT001 (dask's)
+    return parts
+
+
+def neighbourhood(
+    function: Callable[..., Any],
+    values: xr.DataArray,
+    *,
+    depth: int | tuple[int, int],
+    rows: np.ndarray[Any, Any] | None = None,
+    moments: xr.DataArray | None = None,
+    dtype: Any = None,
+    **options: Any,
+) -> xr.DataArray:
+    """Map ``function(block, rows, moments, **options)`` over blocks with ``depth`` neighbours along y and x.
+
+    ``rows`` holds a whole number for each row of the image, ``moments`` a vector for each field (some leading dims of
+    ``values``, then one of its own): the function gets those of its block, or None. It returns its block's shape.
+    """
+    if not is_lazy(values):
+        numbers = None if moments is None else _spread(np.asarray(moments.data), moments, values)
+        return values.copy(data=function(values.data, rows, numbers, **options))
+    depths = (depth, depth) if isinstance(depth, int) else depth
+    result = _neighbourhood_dask(function, values, depths, rows, moments, dtype or values.dtype, options)
+    return values.copy(data=result)
+
+
+def _spread(numbers: Any, moments: xr.DataArray, values: xr.DataArray) -> Any:
+    """Give ``numbers`` an axis of length 1 for every leading dim of ``values`` that ``moments`` lacks."""
+    lacking = [i for i, dim in enumerate(values.dims[:-2]) if dim not in moments.dims]
+    return np.expand_dims(numbers, tuple(lacking)) if lacking else numbers
+
+
+def _neighbourhood_dask(
+    function: Any,
+    values: xr.DataArray,
+    depths: tuple[int, int],
+    rows: Any,
+    moments: Any,
+    dtype: Any,
+    options: Any,
+) -> Any:
+    import dask.array as da
+
+    (data,) = align_chunks([values.data], max(*depths, 1))
+    ndim = data.ndim
+    depth = {ndim - 2 + a: d if len(data.chunks[ndim - 2 + a]) > 1 else 0 for a, d in enumerate(depths)}
+    lent = da.overlap.overlap(data, depth=depth, boundary="none")
+    letters = tuple(range(ndim))
+    arguments: list[Any] = [lent, letters]
+    if rows is not None:
+        chunked = da.from_array(np.asarray(rows), chunks=(data.chunks[-2],))
+        arguments += [da.overlap.overlap(chunked, depth={0: depth[ndim - 2]}, boundary="none"), (ndim - 2,)]
+    if moments is not None:
+        named = dict(zip(values.dims, letters, strict=True))
+        arguments += [_as_chunked(moments, data, named), (*(named[d] for d in moments.dims[:-1]), ndim)]
+    lacking = (
+        () if moments is None else tuple(i for i, d in enumerate(values.dims[:-2]) if d not in moments.dims)
+    )
+    done = da.blockwise(
+        _call_neighbourhood,
+        letters,
+        *arguments,
+        function=function,
+        given=(rows is not None, moments is not None),
+        lacking=lacking,
+        options=options,
+        concatenate=True,
+        align_arrays=False,
+        dtype=dtype,
+        meta=meta(lent, dtype, 0),
+    )
+    return da.overlap.trim_internal(done, depth, boundary="none").rechunk(values.data.chunks)
+
+
+def _as_chunked(moments: xr.DataArray, data: Any, named: dict[Hashable, int]) -> Any:
+    """Return ``moments`` as a Dask array with the chunks of ``data`` along the dims they share."""
+    import dask.array as da
+
+    chunks = (*(data.chunks[named[d]] for d in moments.dims[:-1]), (moments.shape[-1],))
+    if is_lazy(moments):
+        return moments.data.rechunk(chunks)
+    return da.from_array(np.asarray(moments.data), chunks=chunks)
+
+
+def _call_neighbourhood(
+    block: Any, *others: Any, function: Any, given: tuple[bool, bool], lacking: tuple[int, ...], options: Any
+) -> Any:
+    rest = list(others)
+    rows = rest.pop(0) if given[0] else None
+    moments = rest.pop(0) if given[1] else None
+    if moments is not None and lacking:
+        moments = np.expand_dims(moments, lacking)
+    return function(block, rows, moments, **options)

@@ -16,6 +16,7 @@ from xinsar.export import to_geotiff
 from xinsar.extras import MissingExtraError
 from xinsar.operations.filtering import coherence_filter, goldstein_filter
 from xinsar.operations.gradient import phase_gradient, phase_gradient_stack
+from xinsar.operations.hotspot import getis_ord, hot_spot_map
 from xinsar.operations.masks import ndsi, snow_mask
 from xinsar.operations.stacking import stack_unwrapped, stacking_curve
 from xinsar.operations.unwrapping import unwrap
@@ -34,7 +35,9 @@ __all__ = [
     "SchemaError",
     "coherence_filter",
     "detect_threshold",
+    "getis_ord",
     "goldstein_filter",
+    "hot_spot_map",
     "ndsi",
     "open_cube",
     "open_stack",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import xarray as xr
 
 from xinsar import cube, detection, export, schema
-from xinsar.operations import filtering, gradient, masks, stacking, unwrapping
+from xinsar.operations import filtering, gradient, hotspot, masks, stacking, unwrapping
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -29,11 +29,36 @@ def _documented(function: Callable[..., Any]) -> Callable[[M], M]:
     return give
 
 
-class DatasetAccessor:
+class _FieldOperations:
+    """Operations on maps and points, whether they come as a DataArray or in a Dataset."""
+
+    _source: xr.Dataset | xr.DataArray
+
+    @_documented(hotspot.getis_ord)
+    def getis_ord(
+        self,
+        distance: float | None = None,
+        *,
+        weights: Any = "binary",
+        k: int | None = None,
+        fdr: bool = False,
+        alpha: float = 0.05,
+        over: Any = None,
+    ) -> xr.Dataset:
+        return hotspot.getis_ord(
+            self._source, distance, weights=weights, k=k, fdr=fdr, alpha=alpha, over=over
+        )
+
+    @_documented(hotspot.hot_spot_map)
+    def hot_spot_map(self, distance: float, *, radius: float | None = None, target: Any = None) -> xr.Dataset:
+        return hotspot.hot_spot_map(self._source, distance, radius=radius, target=target)
+
+
+class DatasetAccessor(_FieldOperations):
     """Operations on a cube, a stack or points."""
 
     def __init__(self, ds: xr.Dataset) -> None:
-        self._ds = ds
+        self._source = self._ds = ds
 
     @_documented(cube.save_cube)
     def to_cube(
@@ -183,11 +208,11 @@ class DatasetAccessor:
         return detection.detect_threshold(self._ds, **options)
 
 
-class DataArrayAccessor:
+class DataArrayAccessor(_FieldOperations):
     """Operations on one array of wrapped or unwrapped phase, or on one band."""
 
     def __init__(self, array: xr.DataArray) -> None:
-        self._array = array
+        self._source = self._array = array
 
     def _phase(self) -> xr.Dataset:
         """Return the array as a dataset with the phase under its name."""

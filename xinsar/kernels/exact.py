@@ -227,6 +227,7 @@ def _root(variance: Fraction) -> float:
 
 def moments(sums: Any) -> Any:
     """Return the moments of an object array of :class:`Sums`, (..., 4)."""
+    sums = np.asarray(sums, object)
     out = np.empty((*sums.shape, len(MOMENTS)))
     for place in np.ndindex(*sums.shape):
         out[place] = moments_of(sums[place])

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xinsar.mapping.halo import lend
+
 
 def is_lazy(array: xr.DataArray) -> bool:
     """Tell whether the data is a Dask array."""
@@ -96,10 +98,7 @@ def _stencil_dask(
 
     ndim = given[0].ndim
     halo = {ndim - 2 + axis: depth if len(given[0].chunks[ndim - 2 + axis]) > 1 else 0 for axis in (0, 1)}
-    lent = [
-        da.overlap.overlap(g, depth={a - ndim + g.ndim: d for a, d in halo.items()}, boundary="none")
-        for g in given
-    ]
+    lent = [lend(g, (depth, depth)) for g in given]
     together = da.map_blocks(
         _call,
         *lent,

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xinsar.mapping.again import again
 from xinsar.mapping.blocks import align_chunks, is_lazy, meta
+from xinsar.mapping.halo import lend
 
 
 def reduce_fields(
@@ -22,6 +24,9 @@ def reduce_fields(
 ) -> xr.DataArray:
     """Sum ``array`` up over ``dims``: for each field a float64 vector of ``size`` numbers, on the last dim ``name``.
 
+    Lazy data is read by tasks of its own, not those that serve other uses: the sums must be known before anything that
+    needs them, and chunks that waited for them would fill the memory.
+
     ``partial(block, axes)`` returns an object array with ``axes`` kept at length 1; its elements are joined with
     ``+``. ``finish`` turns an object array into float64 with one more axis.
     """
@@ -31,7 +36,7 @@ def reduce_fields(
         data = _reduce_dask(partial, finish, array.data, axes, size)
     else:
         data = finish(_join(partial(array.data, axes), axes))
-    return xr.DataArray(data, dims=(*left, name))
+    return xr.DataArray(data, dims=(*left, name), name=name)
 
 
 def _join(parts: Any, axes: tuple[int, ...], *_: Any, **__: Any) -> Any:
@@ -53,6 +58,7 @@ def _join_keeping(parts: Any, axis: tuple[int, ...], keepdims: bool) -> Any:  # 
 def _reduce_dask(partial: Any, finish: Any, data: Any, axes: tuple[int, ...], size: int) -> Any:
     import dask.array as da
 
+    data = again(data)
     ones = tuple((1,) * len(c) if a in axes else c for a, c in enumerate(data.chunks))
     empty = np.empty((0,) * data.ndim, object)
     parts = da.map_blocks(partial, data, axes=axes, chunks=ones, dtype=object, meta=empty)
@@ -67,15 +73,23 @@ def _reduce_dask(partial: Any, finish: Any, data: Any, axes: tuple[int, ...], si
         meta=empty,
         concatenate=True,
     )
-    whole = whole[tuple(0 if a in axes else slice(None) for a in range(data.ndim))]
+    left = tuple(c for a, c in enumerate(whole.chunks) if a not in axes)
     return da.map_blocks(
-        finish,
+        _finish,
         whole,
-        new_axis=whole.ndim,
-        chunks=(*whole.chunks, (size,)),
+        finish=finish,
+        axes=axes,
+        drop_axis=axes,
+        new_axis=len(left),
+        chunks=(*left, (size,)),
         dtype=np.float64,
-        meta=np.empty(0),
+        meta=np.empty((0,) * (len(left) + 1)),
     )
+
+
+def _finish(whole: Any, finish: Any, axes: tuple[int, ...]) -> Any:
+    kept = tuple(n for a, n in enumerate(whole.shape) if a not in axes)
+    return finish(whole.reshape(kept))
 
 
 def _as_they_are(parts: Any, axis: Any, keepdims: bool) -> Any:  # noqa: ARG001, FBT001 (dask's)
@@ -125,7 +139,7 @@ def _neighbourhood_dask(
     (data,) = align_chunks([values.data], max(*depths, 1))
     ndim = data.ndim
     depth = {ndim - 2 + a: d if len(data.chunks[ndim - 2 + a]) > 1 else 0 for a, d in enumerate(depths)}
-    lent = da.overlap.overlap(data, depth=depth, boundary="none")
+    lent = lend(data, depths)
     letters = tuple(range(ndim))
     arguments: list[Any] = [lent, letters]
     if rows is not None:

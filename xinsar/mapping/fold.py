@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -10,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xinsar.mapping.blocks import align_chunks, as_dask, is_lazy, meta, same_grid
+from xinsar.mapping.halo import concatenate
 
 GROUP_BYTES = 128 * 2**20
 """What the states of rows of chunks that are folded together may take."""
@@ -267,8 +267,8 @@ def _side_band(near: list[Any], side: int, depth: int, index: int) -> Any:
         return None
     if side == _LEFT:
         other = near[0][1][index]
-        return _concatenate([other[..., other.shape[-1] - depth :], own], axis=2)
-    return _concatenate([own, near[2][0][index][..., : depth + 1]], axis=2)
+        return concatenate([other[..., other.shape[-1] - depth :], own], axis=2)
+    return concatenate([own, near[2][0][index][..., : depth + 1]], axis=2)
 
 
 def _finish(fold: Fold, state: Any, bands: Any, depth: int, keep: Any) -> tuple[Any, ...]:
@@ -323,18 +323,12 @@ def _end_band(near: Any, side: int, depth: int, index: int) -> Any:
             borders = [chunk[edge][index] for chunk in near[i][j]]
             if borders[0] is None:
                 return None
-            whole = borders[0] if len(borders) == 1 else _concatenate(borders, axis=0)
+            whole = borders[0] if len(borders) == 1 else concatenate(borders, axis=0)
             parts.append(whole[:, _lent(whole.shape[1], depth, i), _lent(whole.shape[2], depth, j)])
-        rows.append(parts[0] if len(parts) == 1 else _concatenate(parts, axis=2))
-    return _concatenate(rows, axis=1)
+        rows.append(parts[0] if len(parts) == 1 else concatenate(parts, axis=2))
+    return concatenate(rows, axis=1)
 
 
 def _lent(length: int, depth: int, i: int) -> slice:
     """Return what the chunk before (0), the chunk itself (1) or the one after (2) puts into a band."""
     return (slice(length - depth, length), slice(None), slice(0, depth + 1))[i]
-
-
-def _concatenate(parts: list[Any], axis: int) -> Any:
-    cupy = sys.modules.get("cupy")
-    module = cupy if cupy is not None and isinstance(parts[0], cupy.ndarray) else np
-    return module.concatenate(parts, axis=axis)

@@ -11,7 +11,7 @@ from xinsar import schema
 from xinsar.grid import Metric, metric_of, pixel_spacing
 from xinsar.mapping import by_place, neighbourhood, reduce_fields, whole_points
 from xinsar.operations import checks
-from xinsar.operations.fields import dims_over, field_of, floating, is_points, own_dims
+from xinsar.operations.fields import dims_over, field_of, floating, is_points
 from xinsar.operations.weights import is_matrix, matrix_of
 
 _WEIGHTS = ("binary", "inverse_distance")
@@ -81,8 +81,8 @@ def getis_ord(
     from the mean to the farthest value), so neither chunks nor the order of points change a bit of the result.
     Where a p value of float32 falls below 1e-38 it is 0.
 
-    Geographic grids and points go by metres on the ellipsoid. ``significant`` needs a second pass over lazy data. Ready-
-    made weights and ``k`` need all points in memory at once; the distance does not.
+    Geographic grids and points go by metres on the ellipsoid. ``significant`` needs a second pass over lazy data.
+    Ready-made weights and ``k`` need all points in memory at once; the distance does not.
 
     References
     ----------
@@ -93,7 +93,8 @@ def getis_ord(
     Examples
     --------
     >>> import numpy as np, xarray as xr, xinsar
-    >>> velocity = xr.DataArray(np.zeros((40, 40)), dims=("y", "x"), coords={"y": -10.0 * np.arange(40), "x": 10.0 * np.arange(40)})
+    >>> coords = {"y": -10.0 * np.arange(40), "x": 10.0 * np.arange(40)}
+    >>> velocity = xr.DataArray(np.zeros((40, 40)), dims=("y", "x"), coords=coords)
     >>> velocity.x.attrs["units"] = "m"
     >>> velocity[18:22, 18:22] = 0.05
     >>> hot = xinsar.getis_ord(velocity, 30)
@@ -303,7 +304,9 @@ def hot_spot_map(
     Examples
     --------
     >>> import numpy as np, xarray as xr, xinsar
-    >>> field = xr.DataArray(np.random.default_rng(0).normal(size=(20, 20)), dims=("y", "x"), coords={"y": -10.0 * np.arange(20), "x": 10.0 * np.arange(20)})
+    >>> coords = {"y": -10.0 * np.arange(20), "x": 10.0 * np.arange(20)}
+    >>> values = np.random.default_rng(0).normal(size=(20, 20))
+    >>> field = xr.DataArray(values, dims=("y", "x"), coords=coords)
     >>> field.x.attrs["units"] = "m"
     >>> sorted(xinsar.hot_spot_map(field, 30).data_vars)
     ['density', 'hot_spot', 'p_value']

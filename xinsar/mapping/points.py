@@ -73,7 +73,7 @@ def onto_grid(
         data = function(x.data, y.data, values.data, 0, target.sizes["y"], **options)
     else:
         data = _onto_grid_dask(function, x, y, values, target, halo, north, dtype, options)
-    return xr.DataArray(data, dims=dims, coords=coords, name=values.name)
+    return xr.DataArray(data, dims=dims, coords=coords).rename(values.name)
 
 
 def whole_points(

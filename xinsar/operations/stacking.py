@@ -174,7 +174,7 @@ def stacking_curve(
         pairs=pairs,
     )
     numbers = _counts(counts, used.sizes["pair"])
-    repeats = _whole("repeats", repeats)
+    repeats = checks.whole("repeats", repeats)
     threshold = checks.positive("threshold", threshold)
     strength = [
         xr.concat(
@@ -195,21 +195,12 @@ def stacking_curve(
 
 
 def _counts(counts: Sequence[int], available: int) -> list[int]:
-    numbers = [_whole("counts", n, least=0) for n in np.atleast_1d(np.asarray(counts)).tolist()]
+    numbers = [checks.whole("counts", n, least=0) for n in np.atleast_1d(np.asarray(counts)).tolist()]
     wrong = [n for n in numbers if not 1 <= n <= available]
     if wrong or not numbers:
         came = wrong[0] if wrong else "none"
         raise ValueError(f"counts: expected numbers of pairs within 1..{available}, got {came}")
     return numbers
-
-
-def _whole(name: str, value: Any, *, least: int = 1) -> int:
-    """Return ``value`` as int; it must be a whole number, ``least`` or more."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name}: expected a whole number, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name}: expected a whole number, {least} or more, got {value!r}")
-    return int(value)
 
 
 def _strength(

@@ -149,6 +149,23 @@ CONFIDENCE = _row(
     "hot (positive) or cold (negative) spot at 90 (1), 95 (2) or 99 % (3) confidence; 0: neither",
     limits=(-3.0, 3.0),
 )
+_SPOTS = ("new", "consecutive", "intensifying", "persistent", "diminishing", "sporadic", "oscillating", "historical")
+CATEGORY = _row(
+    "category",
+    _MAP,
+    "1",
+    "space-time category of a hot (positive) or cold (negative) spot",
+    kind="i",
+    attrs={
+        "flag_values": list(range(-8, 9)),
+        "flag_meanings": " ".join(
+            [*(f"{word}_cold_spot" for word in _SPOTS[::-1]), "no_pattern", *(f"{word}_hot_spot" for word in _SPOTS)]
+        ),
+        "valid_range": [-8, 8],
+        "nodata": -128,
+    },
+)
+TREND_Z = _row("trend_z", _MAP, "1", "Mann-Kendall z score of the trend in time of hot_spot, positive where it grows")
 DENSITY = _row("density", _MAP, "m-2", "kernel density, per square metre times the unit of the weights")
 TEMPORAL_COHERENCE = _row("temporal_coherence", _MAP, "1", "temporal coherence", limits=(0.0, 1.0))
 MEAN_COHERENCE = _row("mean_coherence", _MAP, "1", "coherence averaged over the pairs", limits=(0.0, 1.0))

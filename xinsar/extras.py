@@ -12,6 +12,7 @@ _EXTRA_OF = {
     "obstore": "cloud",
     "fsspec": "cloud",
     "s3fs": "cloud",
+    "pyarrow": "parquet",
 }
 
 

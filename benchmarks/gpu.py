@@ -1,4 +1,4 @@
-"""Measure the CUDA twins of the stack: equal to the CPU first, then timed against the device's copy bandwidth.
+"""Measure the CUDA twins of the stack and of the hot spots: equal to the CPU first, then timed against a copy.
 
 Run from the top of the checkout: ``python -m benchmarks.gpu`` (``make bench-gpu``), on a machine with a CUDA device;
 XINSAR_BENCH_SIZE=full for the reported size. Writes results/stack-gpu-full-DATE.json and prints it. Of the package's
@@ -25,6 +25,12 @@ WINDOW, INTERVALS = 5, 8
 GOAL = 0.6
 """Share of the copy bandwidth that the stack should reach, counting phase and coherence once."""
 TOLERANCE = 1e-5
+RADIUS, MOST_COPIES = 8, 3.0
+"""Radius of the discs of Gi* in pixels; the time it may take, in copies (one read, one write) of the raster."""
+CALLS = 5
+"""Calls that are timed together, so that the device need not wait for Python."""
+POINTS, REACH = 930_000, (7.5, 25.0)
+"""Points of a density, and its radii in pixels."""
 
 
 def folds(pairs: int) -> dict[str, Any]:
@@ -130,6 +136,101 @@ def measure(cupy: Any, shape: tuple[int, int, int]) -> dict[str, Any]:
     }
 
 
+def raster(cupy: Any, size: int, gaps: float) -> Any:
+    """Noise on a slope, float32, some of it missing."""
+    values = cupy.random.standard_normal((size, size), np.float32)
+    values += cupy.arange(size, dtype=np.float32) * np.float32(1e-3)
+    values[cupy.random.uniform(size=values.shape, dtype=np.float32) < gaps] = np.nan
+    return values
+
+
+def same_hot_spots(cupy: Any, values: Any, table: Any, gi_star: Any, sums: Any) -> None:
+    """Stop unless sums and Gi* of a corner have the bits of the CPU."""
+    from xinsar.kernels import disk, exact
+
+    part = values[:300, :700].copy()
+    there = cupy.asnumpy(part)
+    if sums(part) != exact.sums_of(there):
+        raise SystemExit("exact sums: the GPU differs from the CPU")
+    rows, numbers = np.zeros(len(there), np.int32), np.array([exact.moments_of(exact.sums_of(there))])[0]
+    found = cupy.asnumpy(gi_star(part, rows, numbers, table=table))
+    if not np.array_equal(found, disk.gi_star_numpy(there, rows, numbers, table=table), equal_nan=True):
+        raise SystemExit("getis_ord: the GPU differs from the CPU")
+
+
+def disc_calls(cupy: Any, values: Any) -> dict[str, Callable[[], Any]]:
+    """What is timed of Gi*: a copy, the sums of the field, Gi* over discs in its own kernel and row by row."""
+    from xinsar.kernels import disk, exact
+    from xinsar.kernels.cuda.launch import exact_sums, gi_star
+
+    ones = np.ones(values.shape[0])
+    table, rows = disk.half_widths(RADIUS, ones, ones, values.shape)
+    same_hot_spots(cupy, values, table, gi_star, exact_sums)
+    two = np.stack([table[0], table[0]])
+    two[1, -1] = -1
+    kinds = (np.arange(len(rows)) // 512 % 2).astype(np.int32)
+    numbers, to = np.array(exact.moments_of(exact_sums(values))), cupy.empty_like(values)
+    return {
+        "copy": lambda: cupy.copyto(to, values),
+        "exact sums": lambda: exact_sums(values),
+        f"getis_ord, {RADIUS} pixels": lambda: gi_star(values, rows, numbers, table=table),
+        f"getis_ord, {RADIUS} pixels, two kinds of rows": lambda: gi_star(values, kinds, numbers, table=two),
+    }
+
+
+def density_calls(cupy: Any, values: Any) -> dict[str, Callable[[], Any]]:
+    """What is timed of densities: points onto a grid of 4000 x 4000, and the pixels of the raster."""
+    from xinsar.kernels import density
+    from xinsar.kernels.cuda.density import convolve, splat
+
+    weights = cupy.random.standard_normal(POINTS)
+    size = min(4000, len(values))
+    u, v = np.random.default_rng(0).uniform(0, size, (2, POINTS))
+    calls: dict[str, Callable[[], Any]] = {}
+    for radius in REACH:
+        grid = {"rows": np.arange(size) / radius, "row_half": None, "columns": size, "first": 0, "last": size}
+        near = {
+            "step": 1 / radius,
+            "narrow": radius,
+            "reach": radius,
+            "power": 2,
+            "scale": density.peak(radius),
+        }
+        options = {**grid, **near, "dtype": np.float64}
+        calls[f"density of {POINTS} points, {radius:g} pixels"] = lambda r=radius, o=options: splat(
+            weights, u, v, v / r, None, **o
+        )
+    ones = np.full(len(values), 1 / RADIUS)
+    reach = (density.reach_of(ones, 10**9),) * 2
+    rows = np.arange(len(values))
+    calls[f"density of pixels, {RADIUS} pixels"] = lambda: convolve(
+        values, rows, np.ones(1), dy=ones, dx=ones, reach=reach, power=2, scale=density.peak(RADIUS)
+    )
+    return calls
+
+
+def measure_hot_spots(cupy: Any, size: int, gaps: float) -> dict[str, Any]:
+    """Times of hot spots on a square raster, in turns, and in copies of it."""
+    values = raster(cupy, size, gaps)
+    calls = {**disc_calls(cupy, values), **density_calls(cupy, values)}
+    for call in calls.values():
+        call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(max(common.ROUNDS, 3)):
+        for name, call in calls.items():
+            times[name].append(seconds(cupy, lambda call=call: [call() for _ in range(CALLS)]) / CALLS)
+    median = {name: statistics.median(found) for name, found in times.items()}
+    copies = {name: t / median["copy"] for name, t in median.items()}
+    return {
+        "y, x": [size, size],
+        "missing": gaps,
+        "median seconds": median,
+        "all seconds": times,
+        "copies of the raster (one read, one write)": copies,
+        "goal met": copies[f"getis_ord, {RADIUS} pixels"] <= MOST_COPIES,
+    }
+
+
 def device(cupy: Any) -> dict[str, Any]:
     """Return what the result must say about the GPU."""
     about = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
@@ -155,6 +256,8 @@ def main() -> None:
     sizes = [common.SHAPE, (100, 4096, 4096)] if common.FULL else [(24, 512, 512)]
     result = {**about, "gpu": device(cupy), "window": WINDOW, "intervals": INTERVALS}
     result["sizes"] = [measure(cupy, size) for size in sizes]
+    raster_size = 16384 if common.FULL else 1024
+    result["hot spots"] = [measure_hot_spots(cupy, raster_size, gaps) for gaps in (0.0, 0.3)]
     text = json.dumps(result, indent=1)
     path = RESULTS / f"stack-gpu-{'full' if common.FULL else 'tiny'}-{about['date']}.json"
     path.parent.mkdir(exist_ok=True)

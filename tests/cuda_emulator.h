@@ -30,6 +30,14 @@ static float __int_as_float(int value) { return bits_of<float>(value); }
 static int min(int a, int b) { return a < b ? a : b; }
 static int max(int a, int b) { return a > b ? a : b; }
 static void atomicMax(int* at, int value) { *at = max(*at, value); }
+static void atomicMax(long long* at, long long value) { *at = *at > value ? *at : value; }
+static void atomicMin(long long* at, long long value) { *at = *at < value ? *at : value; }
+static void atomicAdd(unsigned long long* at, unsigned long long value) { *at += value; }
+static long long __double_as_longlong(double value) { return bits_of<long long>(value); }
+static double __longlong_as_double(long long value) { return bits_of<double>(value); }
+static unsigned __funnelshift_r(unsigned low, unsigned high, unsigned by) {
+    return static_cast<unsigned>(((static_cast<uint64_t>(high) << 32) | low) >> (by & 31));
+}
 
 namespace emulator {
 
@@ -40,7 +48,7 @@ struct Fiber {
     bool begun, done;
 };
 struct Barrier { int arrived = 0, generation = 0; };
-struct Warp { Barrier barrier; uint32_t lent[2][32]; };
+struct Warp { Barrier barrier; uint64_t lent[2][32]; };
 
 static std::vector<Fiber> fibers;
 static std::vector<Warp> warps;
@@ -172,13 +180,22 @@ static int __syncthreads_or(int value) {
 
 template <class T>
 static T __shfl_sync(unsigned mask, T value, int lane) {
-    static_assert(sizeof(T) == 4, "one register");
     if (mask != 0xffffffffu) std::abort();
     emulator::Warp& warp = emulator::warps[threadIdx.x / 32];
     int turn = warp.barrier.generation & 1;
-    warp.lent[turn][threadIdx.x % 32] = bits_of<uint32_t>(value);
+    uint64_t& lent = warp.lent[turn][threadIdx.x % 32];
+    std::memcpy(&lent, &value, sizeof value);
     emulator::wait(warp.barrier, 32);
-    return bits_of<T>(warp.lent[turn][lane]);
+    std::memcpy(&value, &warp.lent[turn][lane], sizeof value);
+    return value;
+}
+
+template <class T>
+static T __shfl_xor_sync(unsigned mask, T value, int by) { return __shfl_sync(mask, value, (threadIdx.x % 32) ^ by); }
+
+static int __any_sync(unsigned mask, int value) {
+    for (int by = 16; by > 0; by /= 2) value |= __shfl_xor_sync(mask, value, by);
+    return value != 0;
 }
 
 template <class T>

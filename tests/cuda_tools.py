@@ -19,6 +19,11 @@ KERNELS = {
     "rate": ("rate",),
     "filter": ("coherence_filter", "phase_gradient"),
     "solve": ("solve_rate",),
+    "sums": ("exact_sums",),
+    "disc": ("gi_star",),
+    "splat": ("splat",),
+    "convolve": ("convolve",),
+    "rows": ("running_sums", "gi_star_rows"),
 }
 
 

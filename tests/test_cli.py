@@ -64,6 +64,10 @@ def status(*words):
         ["stack", "a.zarr", "b.zarr", "--months", "0-3"],
         ["stack", "a.zarr", "b.zarr", "--pairs", "1,x"],
         ["build", "a", "b.zarr", "--join", "left"],
+        ["hotspot", "a.zarr", "b.zarr"],
+        ["hotspot", "a.zarr", "b.zarr", "--distance", "far"],
+        ["hotspot", "a.zarr", "b.zarr", "--distance", "50", "--k", "4"],
+        ["hotspot", "a.zarr", "b.zarr", "--distance", "50", "--weights", "gaussian"],
     ],
 )
 def test_misspelled_commands_leave_with_2(words, capsys):
@@ -85,7 +89,7 @@ def test_help_names_the_commands_that_exist(capsys):
         cli.main(["--help"])
     assert left.value.code == 0
     text = capsys.readouterr().out
-    assert all(f"\n    {name} " in text for name in ("info", "build", "stack", "demo"))
+    assert all(f"\n    {name} " in text for name in ("info", "build", "stack", "hotspot", "demo"))
 
 
 def test_the_command_starts_without_heavy_libraries():
@@ -284,6 +288,213 @@ def test_unknown_ending_fails_before_any_work(tmp_path, capsys):
     assert "expected a name that ends in .zarr or .tif" in capsys.readouterr().err
 
 
+# --- hotspot
+
+
+@pytest.fixture(scope="module")
+def velocity(tmp_path_factory):
+    """A cube that holds a velocity with a fast block, on disk."""
+    import xarray as xr
+
+    rng = np.random.default_rng(1)
+    values = rng.normal(0, 0.005, (20, 24)).astype("f4")
+    values[5:10, 6:12] -= 0.03
+    ds = xr.Dataset(
+        {"velocity": (("y", "x"), values, {"units": "m year-1"})},
+        {"y": 3e6 - 20.0 * np.arange(20), "x": 6e5 + 20.0 * np.arange(24)},
+    )
+    ds["other"] = ds.velocity * 2
+    path = tmp_path_factory.mktemp("hot") / "velocity.zarr"
+    xinsar.save_cube(ds.rio.write_crs(32647), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def scatterers(tmp_path_factory):
+    """A CSV of points with a fast cluster."""
+    rng = np.random.default_rng(2)
+    lon, lat = 100 + rng.uniform(0, 0.01, 300), 27 + rng.uniform(0, 0.01, 300)
+    near = np.hypot(lon - 100.003, lat - 27.004) < 0.002
+    speed = rng.normal(0, 3, 300) - 20 * near
+    path = tmp_path_factory.mktemp("points") / "ps.csv"
+    rows = [f"{x:.7f},{y:.7f},{v:.4f}\n" for x, y, v in zip(lon, lat, speed, strict=True)]
+    path.write_text("lon,lat,vel_mm_yr\n" + "".join(rows))
+    return path
+
+
+def test_hotspot_of_a_map_equals_the_calls(velocity, tmp_path, capsys):
+    assert status("hotspot", velocity, tmp_path / "hot.zarr", "--distance", "60", "--quiet") == 0
+    assert "hot_spot, p_value, density; y 20, x 24" in capsys.readouterr().out
+    got = xinsar.open_cube(tmp_path / "hot.zarr")
+    wanted = xinsar.hot_spot_map(xinsar.open_cube(velocity).velocity, 60)
+    for name in ("hot_spot", "p_value", "density"):
+        np.testing.assert_array_equal(got[name], wanted[name])
+    assert "getis_ord(distance=60.0" in got.attrs["history"]
+
+
+def test_every_option_of_hotspot_arrives(velocity, tmp_path):
+    words = [
+        "--distance",
+        "60",
+        "--radius",
+        "90",
+        "--variable",
+        "other",
+        "--fdr",
+        "--alpha",
+        "0.2",
+        "--quiet",
+    ]
+    assert status("hotspot", velocity, tmp_path / "hot.zarr", *words) == 0
+    got = xinsar.open_cube(tmp_path / "hot.zarr")
+    field = xinsar.open_cube(velocity).other
+    wanted = xinsar.getis_ord(field, 60, fdr=True, alpha=0.2)
+    for name in wanted.data_vars:
+        np.testing.assert_array_equal(got[name], wanted[name])
+    density = xinsar.kernel_density(wanted.hot_spot, 90).density
+    np.testing.assert_array_equal(got.density, density)
+
+
+def test_hotspot_of_a_map_to_geotiff(velocity, tmp_path):
+    import rasterio
+
+    assert status("hotspot", velocity, tmp_path / "hot.tif", "--distance", "60", "--quiet") == 0
+    with rasterio.open(tmp_path / "hot.tif") as file:
+        assert file.descriptions == ("hot_spot", "p_value", "density")
+        assert file.crs.to_epsg() == 32647
+
+
+def test_hotspot_of_a_product(tmp_path, capsys):
+    source = write_product(tmp_path / "in")
+    words = ["--distance", "200", "--variable", "coherence", "--quiet"]
+    assert status("hotspot", source, tmp_path / "hot.zarr", *words) == 0
+    assert xinsar.open_cube(tmp_path / "hot.zarr").hot_spot.dims == ("pair", "y", "x")
+
+
+@pytest.mark.parametrize("target", ["50", "cube"])
+def test_hotspot_of_points_is_a_density_on_a_grid(scatterers, velocity, tmp_path, target):
+    if target == "cube":
+        target = tmp_path / "grid.zarr"
+        grid = xinsar.rasterize_points(xinsar.open_points(scatterers), 40.0)
+        xinsar.save_cube(grid, target)
+    words = ["--distance", "150", "--radius", "200", "--target", target, "--quiet"]
+    assert status("hotspot", scatterers, tmp_path / "hot.zarr", *words) == 0
+    got = xinsar.open_cube(tmp_path / "hot.zarr")
+    assert list(got.data_vars) == ["density"]
+    assert float(got.density.min()) < 0  # the fast cluster moves away
+    if target != "50":
+        np.testing.assert_array_equal(got.x, grid.x)
+
+
+@pytest.mark.parametrize("ending", ["gpkg", "parquet", "csv"])
+def test_hotspot_of_points_is_a_table(scatterers, tmp_path, ending, capsys):
+    out = tmp_path / f"hot.{ending}"
+    assert status("hotspot", scatterers, out, "--distance", "150", "--fdr", "--quiet") == 0
+    assert "point 300" in capsys.readouterr().out
+    assert [file.name for file in tmp_path.iterdir()] == [out.name]
+    wanted = xinsar.getis_ord(xinsar.open_points(scatterers), 150, fdr=True)
+    got = xinsar.open_points(out)  # our own tables are read again, with place and unit
+    assert got.velocity.attrs["units"] == "m year-1"
+    for name in ("x", "y", "hot_spot", "p_value", "significant", "confidence"):
+        np.testing.assert_allclose(got[name], wanted[name], rtol=2e-6, err_msg=name)
+    assert xinsar.grid.crs_of(got).to_epsg() == 4326
+
+
+def test_points_in_chunks_give_the_same_table(scatterers, tmp_path):
+    words = ["--distance", "150", "--quiet"]
+    assert status("hotspot", scatterers, tmp_path / "whole.csv", *words) == 0
+    assert status("hotspot", scatterers, tmp_path / "parts.csv", *words, "--chunks", "70") == 0
+    assert (tmp_path / "whole.csv").read_text() == (tmp_path / "parts.csv").read_text()
+
+
+def test_nearest_neighbours_and_inverse_distance(scatterers, tmp_path):
+    import pandas as pd
+
+    points = xinsar.open_points(scatterers)
+    words = {"k": (["--k", "8"], {"k": 8}), "idw": (["--distance", "150"], {"distance": 150})}
+    words["idw"] = (
+        [*words["idw"][0], "--weights", "inverse_distance"],
+        words["idw"][1] | {"weights": "inverse_distance"},
+    )
+    for name, (flags, options) in words.items():
+        assert status("hotspot", scatterers, tmp_path / f"{name}.csv", *flags, "--quiet") == 0
+        got = pd.read_csv(tmp_path / f"{name}.csv").hot_spot
+        np.testing.assert_allclose(got, xinsar.getis_ord(points, **options).hot_spot, rtol=2e-6)
+
+
+@pytest.mark.parametrize("out", ["hot.zarr", "hot.tif"])
+def test_hotspot_draws_a_picture(velocity, scatterers, tmp_path, out):
+    from PIL import Image
+
+    for source, name in ((velocity, "map"), (scatterers, "points")):
+        words = ["--distance", "150", "--picture", tmp_path / f"{name}.png", "--quiet"]
+        assert status("hotspot", source, tmp_path / f"{name}-{out}", *words) == 0
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert min(picture.size) > 300
+            assert len(picture.convert("RGB").getcolors(10**7)) > 50
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["hot.png", "--distance", "60"], "OUT: expected a name that ends in .zarr, .tif, .gpkg"),
+        (["hot.csv", "--distance", "60"], "OUT: expected a name that ends in .zarr or .tif for a map"),
+        (["hot.csv", "--distance", "60", "--radius", "9"], "--radius: a table of points holds no density"),
+        (
+            ["hot.zarr", "--distance", "60", "--variable", "speed"],
+            "there is no 'speed'; SOURCE holds velocity",
+        ),
+        (
+            ["hot.zarr", "--distance", "60", "--picture", "a.doc"],
+            "--picture: expected a name that ends in .png",
+        ),
+        (["hot.zarr", "--distance", "6"], "distance: expected at least the size of a pixel"),
+        (["hot.zarr", "--k", "6"], "--radius: expected the radius of the density"),
+        (["hot.zarr", "--k", "6", "--radius", "60"], "k: expected points"),
+    ],
+)
+def test_hotspot_says_what_is_wrong_and_writes_nothing(velocity, tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert status("hotspot", velocity, *words, "--quiet") == 1
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_hotspot_refuses_to_overwrite(velocity, scatterers, tmp_path, capsys):
+    words = ["--distance", "60", "--quiet"]
+    assert status("hotspot", scatterers, tmp_path / "hot.csv", *words) == 0
+    before = (tmp_path / "hot.csv").read_bytes()
+    assert status("hotspot", scatterers, tmp_path / "hot.csv", "--distance", "90", "--quiet") == 1
+    assert "exists already" in capsys.readouterr().err
+    assert (tmp_path / "hot.csv").read_bytes() == before
+    assert status("hotspot", velocity, tmp_path / "hot.zarr", *words) == 0
+    assert status("hotspot", velocity, tmp_path / "hot.zarr", "--distance", "90", "--quiet") == 1
+
+
+def test_a_series_of_points_is_no_table(tmp_path, capsys):
+    rows = "".join(f"{11 + k / 1e3},46.1,{k},{k % 7}\n" for k in range(30))
+    (tmp_path / "ps.csv").write_text("lon,lat,D20200101_mm,D20200113_mm\n" + rows)
+    words = ["--distance", "150", "--quiet"]
+    assert status("hotspot", tmp_path / "ps.csv", tmp_path / "hot.gpkg", *words) == 1
+    assert "a table holds one value a point" in capsys.readouterr().err
+    picture = ["--picture", tmp_path / "hot.png"]
+    assert status("hotspot", tmp_path / "ps.csv", tmp_path / "hot.zarr", *words, *picture) == 1
+    assert "--picture: expected a single map" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["ps.csv"]
+
+
+def test_info_of_points(scatterers, tmp_path, capsys):
+    assert status("info", scatterers) == 0
+    text = capsys.readouterr().out
+    assert "300" in text
+    assert "positive toward the satellite" in text
+    xinsar.save_cube(xinsar.open_points(scatterers), tmp_path / "points.zarr")
+    assert status("info", tmp_path / "points.zarr") == 0
+    assert "300" in capsys.readouterr().out
+
+
 # --- demo
 
 
@@ -310,3 +521,22 @@ def test_mexico_city_goes_through_info_build_and_stack(real_data, tmp_path, caps
     stack = xinsar.open_cube(tmp_path / "grad.zarr")
     assert stack.sizes == {"y": 60, "x": 100}
     assert int(stack.pair_count.max()) == 30
+
+
+@pytest.mark.real
+def test_maoxian_goes_through_info_and_hotspot(real_data, tmp_path, capsys):
+    import geopandas
+
+    source = real_data("maoxian-landslide-ps-stamps") / "Maoxian_SBAS.csv"
+    assert status("info", source) == 0
+    assert "608" in capsys.readouterr().out
+    picture = ["--picture", tmp_path / "hot.png"]
+    assert (
+        status("hotspot", source, tmp_path / "hot.gpkg", "--distance", "60", "--fdr", *picture, "--quiet")
+        == 0
+    )
+    hot = geopandas.read_file(tmp_path / "hot.gpkg")
+    coldest = hot.loc[hot.hot_spot.idxmin()]  # the fast cluster moves away from the satellite
+    assert coldest.significant == 1
+    assert (coldest.geometry.x, coldest.geometry.y) == pytest.approx((103.662, 32.0806), abs=5e-4)
+    assert (tmp_path / "hot.png").stat().st_size > 10_000

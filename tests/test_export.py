@@ -212,3 +212,22 @@ def test_computed_by_threads_of_this_process(tmp_path: Path) -> None:
     with dask.config.set(scheduler=refuse):
         to_geotiff(make_result()[["velocity"]].chunk(y=3), tmp_path / "v.tif")
     assert (tmp_path / "v.tif").is_file()
+
+
+def test_whole_numbers_declare_their_own_nodata_and_become_nan_beside_floats(tmp_path):
+    coords = {"y": [25.0, 15.0, 5.0], "x": [5.0, 15.0]}
+    category = xr.DataArray(
+        np.array([[1, -128], [0, 3], [-8, 8]], np.int8),
+        dims=("y", "x"),
+        coords=coords,
+        attrs={"nodata": -128},
+    )
+    both = xr.Dataset({"category": category, "trend_z": category.astype("float32").assign_attrs({})})
+    to_geotiff(both[["category"]], tmp_path / "category.tif")
+    with rasterio.open(tmp_path / "category.tif") as file:
+        assert file.nodata == -128
+        np.testing.assert_array_equal(file.read(1), category)
+    to_geotiff(both, tmp_path / "both.tif")
+    with rasterio.open(tmp_path / "both.tif") as file:
+        assert np.isnan(file.nodata)
+        np.testing.assert_array_equal(file.read(1), [[1, np.nan], [0, 3], [-8, 8]])

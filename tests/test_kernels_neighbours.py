@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -98,7 +99,9 @@ def test_degrees_as_two_loops(weights):
     north, scale = 6.37e6 * latitude, 6.38e6 * np.cos(latitude)
     values = field(120)
     expected = loops(north, longitude, scale, values, 300.0, weights)
-    np.testing.assert_allclose(ask(north, longitude, values, 300.0, scale, weights=weights), expected, **TIGHT)
+    np.testing.assert_allclose(
+        ask(north, longitude, values, 300.0, scale, weights=weights), expected, **TIGHT
+    )
 
 
 def test_single_precision_stays_single():
@@ -212,7 +215,12 @@ def test_degrees_against_geodesics():
     squared = geod.es
     scale = geod.a / np.sqrt(1 - squared * np.sin(np.radians(latitude)) ** 2) * np.cos(np.radians(latitude))
     values = field(200)
-    pairs = [np.repeat(longitude, 200), np.repeat(latitude, 200), np.tile(longitude, 200), np.tile(latitude, 200)]
+    pairs = [
+        np.repeat(longitude, 200),
+        np.repeat(latitude, 200),
+        np.tile(longitude, 200),
+        np.tile(latitude, 200),
+    ]
     apart = geod.inv(*pairs)[2].reshape(200, 200)
     assert abs(apart - 400.0).min() > 1e-3  # no pair that rounding could decide
     near = (apart <= 400.0).astype(float)
@@ -277,7 +285,7 @@ def test_parts_with_halo_give_the_whole(weights, distance):
     numbers = moments_of(values)
     z = ask(north, east, values, distance, weights=weights)
     edges = np.quantile(north, [0, 0.21, 0.5, 0.53, 1]) + np.array([-1, 0, 0, 0, 1])
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         mine = np.flatnonzero((north >= low) & (north < high))
         halo = np.flatnonzero(
             (north >= low - distance) & (north < high + distance) & ~((north >= low) & (north < high))
@@ -294,7 +302,9 @@ def brute_nearest(north, east, scale, values, k):
     here = np.flatnonzero(np.isfinite(north) & np.isfinite(east) & ~np.isnan(values))
     mean, answer = np.nanmean(values), np.full(values.size, np.nan)
     for i in here:
-        keys = [(squared_distance(north, east, scale, i, j), north[j], east[j], values[j]) for j in here if j != i]
+        keys = [
+            (squared_distance(north, east, scale, i, j), north[j], east[j], values[j]) for j in here if j != i
+        ]
         total = values[i] + sum(key[3] for key in sorted(keys)[:k]) - (k + 1) * mean
         answer[i] = z_of(total, k + 1, k + 1, values)
     return answer
@@ -338,12 +348,24 @@ def test_duplicates_at_one_place_all_count():
     np.testing.assert_allclose(inverse, z, **TIGHT)  # 1/max(0, 1) = 1 is the weight of all
 
 
-def test_nearest_of_many_duplicates():
+@pytest.mark.parametrize("k", [3, 49, 50, 148, 149, 150, 160])
+def test_nearest_of_many_duplicates(k):
     north, east = np.zeros(200), np.zeros(200)
     north[150:] = 10 + np.arange(50)
-    values = field(200)
-    z = gi_star_nearest(north, east, None, values, moments_of(values), k=3)
-    np.testing.assert_allclose(z, brute_nearest(north, east, None, values, 3), **TIGHT)
+    values = np.round(field(200))
+    z = gi_star_nearest(north, east, None, values, moments_of(values), k=k)
+    np.testing.assert_allclose(z, brute_nearest(north, east, None, values, k), **TIGHT)
+
+
+def test_nearest_of_a_crowd_costs_no_more():
+    """A hundred thousand points without a place of their own, as a file with empty coordinates gives them."""
+    north, east = place(2000)
+    north, east = np.concatenate([north, np.zeros(100_000)]), np.concatenate([east, np.zeros(100_000)])
+    values = field(north.size)
+    z = gi_star_nearest(north, east, None, values, moments_of(values), k=5)
+    lowest = np.argsort(values[2000:])[:6] + 2000
+    expected = z_of((values[lowest] - values.mean()).sum(), 6, 6, values)
+    np.testing.assert_allclose(z[lowest], expected, **TIGHT)
 
 
 @pytest.mark.parametrize("strips", [None, 1, 3, 5, 30])
@@ -467,7 +489,9 @@ def test_matrix_entries_given_twice_add_up():
 
     values = field(5)
     once = sparse.csr_matrix(([1.0, 3.0, 1.0], ([0, 0, 1], [0, 2, 1])), (5, 5))
-    twice = sparse.csr_matrix((np.array([1.0, 2.0, 1.0, 1.0]), np.array([0, 2, 2, 1]), np.array([0, 3, 4, 4, 4, 4])))
+    twice = sparse.csr_matrix(
+        (np.array([1.0, 2.0, 1.0, 1.0]), np.array([0, 2, 2, 1]), np.array([0, 3, 4, 4, 4, 4]))
+    )
     before = twice.data.copy()
     np.testing.assert_array_equal(
         gi_star_sparse(twice, values, moments_of(values)), gi_star_sparse(once, values, moments_of(values))
@@ -483,7 +507,9 @@ def test_band_nearest_and_matrix_agree():
     square = (north[:, None] - north) ** 2 + (east[:, None] - east) ** 2
     numbers = moments_of(values)
     band = sparse.csr_array((square <= 200.0**2).astype(float))
-    np.testing.assert_allclose(gi_star_sparse(band, values, numbers), ask(north, east, values, 200.0), **TIGHT)
+    np.testing.assert_allclose(
+        gi_star_sparse(band, values, numbers), ask(north, east, values, 200.0), **TIGHT
+    )
     apart = np.where(np.isnan(values), np.inf, square)
     order = np.argsort(apart, axis=1)[:, :6]
     chosen = np.zeros((80, 80))

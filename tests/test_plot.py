@@ -386,6 +386,295 @@ def test_elevation_in_feet_is_an_error():
         plot.detections(table(), pyramid().assign_attrs(units="ft"))
 
 
+# --- hot spots
+
+
+def make_hot(crs=32632, shape=(12, 18), **variables):
+    """A raster of z scores: a hot block of 5 and a cold one of -4 in a field of 0.2."""
+    ds = make_cube(shape, crs=crs, step=25.0 if crs != 4326 else 0.001)
+    z = np.full(shape, 0.2, "f4")
+    z[2:5, 3:7] = 5.0
+    z[7:10, 11:15] = -4.0
+    ds = ds.drop_dims("pair").assign(hot_spot=(("y", "x"), z, {"units": "1"}))
+    return ds.assign({name: (("y", "x"), value) for name, value in variables.items()})
+
+
+def make_points(n=40, crs=32632, name="hot_spot", seed=0):
+    rng = np.random.default_rng(seed)
+    x, y = 480_000 + rng.uniform(0, 400, n), 5_200_000 - rng.uniform(0, 300, n)
+    if crs == 4326:
+        x, y = 8 + (x - 480_000) * 1e-5, 46 + (y - 5_200_000) * 1e-5
+    values = rng.normal(0, 2, n).astype("f4")
+    ds = xr.Dataset({name: ("point", values)}, {"x": ("point", x), "y": ("point", y)})
+    return georeferenced(ds, crs) if crs else ds
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def lines_of(ax):
+    """Return the vertices of all contours drawn on ``ax``."""
+    paths = [path.vertices for c in ax.collections for path in c.get_paths() if len(path.vertices)]
+    return np.concatenate(paths) if paths else np.empty((0, 2))
+
+
+def test_hot_spots_are_red_cold_ones_blue_on_a_symmetric_scale():
+    ax = plot.hot_spots(make_hot())
+    (image,) = ax.images
+    low, high = image.get_clim()
+    assert low == -high
+    hot, cold = (image.cmap(image.norm(v))[:3] for v in (5.0, -4.0))
+    assert hot[0] > hot[2] + 0.2
+    assert cold[2] > cold[0] + 0.2
+    np.testing.assert_allclose(drawn(ax)[0], make_hot().hot_spot)
+
+
+def test_noise_does_not_reach_the_ends_of_the_scale():
+    (image,) = plot.hot_spots(make_hot() * 0.01).images
+    assert image.get_clim()[1] == pytest.approx(2.5758, abs=1e-3)
+
+
+def test_outlines_lie_at_the_levels_of_confidence():
+    ds = make_hot()
+    ax = plot.hot_spots(ds, confidence=(95,))
+    x, y = lines_of(ax).T
+    # between the centres of the block's outer pixels and those beyond
+    hot = (x < 480_000 + 25 * 9) & (x > 480_000)
+    share = (1.959964 - 0.2) / 4.8
+    assert x[hot].min() == pytest.approx(480_000 + 25 * (2 + share), abs=0.1)
+    assert y[hot].max() == pytest.approx(5_200_000 - 25 * (1 + share), abs=0.1)
+    assert legend(ax) == ["95 %"]
+    assert legend(plot.hot_spots(ds)) == ["90 %", "95 %", "99 %"]
+
+
+def test_title_counts_hot_and_cold_at_the_strictest_level():
+    title = plot.hot_spots(make_hot()).get_title(loc="left")
+    assert title == f"{100 * 12 / 216:.3g} % hot, {100 * 12 / 216:.3g} % cold (99 %)"
+
+
+def test_false_discovery_rate_outlines_what_is_significant():
+    significant = np.zeros((12, 18), bool)
+    significant[7:10, 11:15] = True
+    ax = plot.hot_spots(make_hot(significant=significant))
+    assert legend(ax) == ["significant"]
+    assert lines_of(ax)[:, 0].min() > 480_000 + 25 * 10
+    assert ax.get_title(loc="left").startswith("0 % hot, 5.56 % cold")
+
+
+def test_single_gaps_do_not_cut_outlines():
+    ds = make_hot()
+    whole = lines_of(plot.hot_spots(ds, confidence=(95,)))
+    ds.hot_spot[3, 5] = np.nan  # inside the block
+    np.testing.assert_allclose(lines_of(plot.hot_spots(ds, confidence=(95,))), whole)
+
+
+def test_terrain_shows_where_nothing_is_hot():
+    ds = make_hot()
+    ds.hot_spot[0, 0] = np.nan
+    elevation = pyramid().isel(y=slice(12), x=slice(18))
+    ax = plot.hot_spots(ds, elevation=elevation)
+    shaded, image = ax.images
+    alpha = np.asarray(image.get_alpha())
+    assert alpha[0, 0] == 0
+    assert alpha[3, 4] > alpha[6, 8] + 0.3
+    assert shaded.cmap.name == "gray"
+
+
+def test_terrain_in_another_system_is_an_error_for_rasters():
+    elevation = pyramid().drop_vars("spatial_ref").rio.write_crs(32633)
+    with pytest.raises(ValueError, match=r"elevation: expected the CRS of 'hot_spot'.*reproject_match"):
+        plot.hot_spots(make_hot(), elevation=elevation)
+
+
+def test_points_lie_at_their_places_strongest_last():
+    ds = make_points()
+    ax = plot.hot_spots(ds)
+    *rings, disks = ax.collections
+    places = np.asarray(disks.get_offsets())
+    order = np.argsort(np.abs(ds.hot_spot.values), kind="stable")
+    np.testing.assert_allclose(places, np.stack([ds.x, ds.y], axis=1)[order])
+    np.testing.assert_allclose(disks.get_array(), ds.hot_spot.values[order])
+    counts = [len(ring.get_offsets()) for ring in rings]
+    assert counts == [int((np.abs(ds.hot_spot) > z).sum()) for z in (1.644854, 1.959964, 2.575829)]
+    assert all(ring.get_sizes()[0] > disks.get_sizes()[0] for ring in rings)
+    assert ax.get_xlabel() == "easting (km)"
+
+
+def test_many_points_are_smaller():
+    sizes = [plot.hot_spots(make_points(n)).collections[-1].get_sizes()[0] for n in (10, 20_000)]
+    assert sizes[0] > 4 * sizes[1] > 0
+
+
+def test_points_without_value_or_place_are_left_out():
+    ds = make_points()
+    ds.hot_spot[3] = np.nan
+    ds.x[5] = np.nan
+    disks = plot.hot_spots(ds).collections[-1]
+    assert len(disks.get_offsets()) == 38
+
+
+def test_points_in_degrees_are_brought_to_the_terrain_and_else_keep_distances_equal():
+    ds = make_points()
+    from pyproj import Transformer
+
+    x, y = Transformer.from_crs(32632, 4326, always_xy=True).transform(ds.x.values, ds.y.values)
+    degrees = ds.drop_vars("spatial_ref").assign_coords(x=("point", x), y=("point", y))
+    degrees = georeferenced(degrees, 4326)
+    ax = plot.hot_spots(degrees)
+    assert (ax.get_xlabel(), ax.get_aspect()) == (
+        "longitude (°)",
+        pytest.approx(1 / np.cos(np.radians(y.mean()))),
+    )
+    ax = plot.hot_spots(degrees, elevation=pyramid())
+    order = np.argsort(np.abs(ds.hot_spot.values), kind="stable")
+    np.testing.assert_allclose(ax.collections[-1].get_offsets(), np.stack([ds.x, ds.y], 1)[order], atol=0.01)
+
+
+def test_only_what_is_drawn_of_hot_spots_is_computed():
+    ds = make_hot().expand_dims(pair=2).chunk(pair=1)
+    ds["p_value"] = (ds.hot_spot.dims, poisoned(ds.hot_spot.shape))
+    plot.hot_spots(ds.isel(pair=0))
+    with pytest.raises(SchemaError, match=r"expected dims \('y', 'x'\) or \('point',\)"):
+        plot.hot_spots(ds)
+
+
+@pytest.mark.parametrize("confidence", [(), (0,), (95, 100), (float("nan"),)])
+def test_confidence_is_checked(confidence):
+    with pytest.raises(ValueError, match="confidence: expected percentages"):
+        plot.hot_spots(make_hot(), confidence=confidence)
+
+
+def test_hot_spots_without_hot_spots_name_what_is_there():
+    with pytest.raises(SchemaError, match=r"hot_spot.*it holds: velocity"):
+        plot.hot_spots(make_points(name="velocity"))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (6, 7)])
+def test_empty_and_tiny_hot_spots_are_drawn(shape):
+    ds = make_hot().isel(y=slice(shape[0]), x=slice(shape[1]))
+    for field in (ds, ds * np.nan):
+        with np.errstate(all="raise"):
+            plot.hot_spots(field).figure.canvas.draw()
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_no_points_and_one_point_are_drawn(n):
+    with np.errstate(all="raise"):
+        plot.hot_spots(make_points(n)).figure.canvas.draw()
+        plot.points(make_points(n, name="velocity")).figure.canvas.draw()
+
+
+@pytest.mark.parametrize("draw", [plot.hot_spots, plot.density, plot.emerging])
+def test_given_axes_are_used_for_hot_spots(draw):
+    ax = plt.subplots()[1]
+    ds = make_hot().assign(density=make_hot().hot_spot)
+    ds["category"] = ds.hot_spot.astype("i1").assign_attrs(CATEGORIES)
+    assert draw(ds, ax=ax) is ax
+
+
+# --- points
+
+
+def test_points_are_written_in_millimetres_on_a_symmetric_scale():
+    ds = make_points(name="velocity")
+    ds.velocity.attrs["units"] = "m year-1"
+    ax = plot.points(ds)
+    disks = ax.collections[-1]
+    assert ax.child_axes[0].get_ylabel() == "velocity (mm year⁻¹)"
+    np.testing.assert_allclose(np.sort(disks.get_array()), np.sort(ds.velocity * 1e3), rtol=1e-6)
+    assert disks.get_clim()[0] == -disks.get_clim()[1]
+    assert ax.get_title(loc="left") == "40 points"
+
+
+def test_values_of_one_sign_get_a_sequential_scale():
+    ds = abs(make_points(name="temporal_coherence"))
+    disks = plot.points(ds, variable="temporal_coherence", percentile=100).collections[-1]
+    assert disks.cmap.name == "viridis"
+    values = ds.temporal_coherence
+    assert disks.get_clim() == (float(values.min()), float(values.max()))
+
+
+def test_points_of_a_raster_or_a_series_are_an_error():
+    with pytest.raises(SchemaError, match="it is a raster"):
+        plot.points(make_hot(), variable="hot_spot")
+    with pytest.raises(SchemaError, match="isel"):
+        plot.points(make_points().expand_dims(time=2), variable="hot_spot")
+
+
+# --- density
+
+
+def test_density_is_per_square_kilometre():
+    ds = make_hot().rename(hot_spot="density")
+    ds.density.attrs["units"] = "m-2"
+    ax = plot.density(ds)
+    assert ax.child_axes[0].get_ylabel() == "density (km⁻²)"
+    np.testing.assert_allclose(drawn(ax)[0], ds.density * 1e6)
+    assert ax.images[0].get_clim() == (-5e6, pytest.approx(5e6))
+
+
+def test_density_of_one_sign_starts_at_zero():
+    ds = abs(make_hot().rename(hot_spot="density"))
+    (image,) = plot.density(ds.assign(density=ds.density.assign_attrs(units="m-2 kg"))).images
+    assert image.get_clim()[0] == 0
+    assert image.cmap.name == "magma_r"
+
+
+# --- emerging hot spots
+
+CODES = list(range(-3, 4))
+NAMES = "persistent_cold new_cold first_cold none first_hot new_hot persistent_hot"
+CATEGORIES = {"flag_values": np.array(CODES, "i1"), "flag_meanings": NAMES}
+
+
+def make_categories():
+    codes = np.zeros((12, 18), "i1")
+    codes[2:5, 3:6], codes[6:8, 1:4] = 3, -2
+    return make_hot(category=codes).pipe(lambda ds: ds.assign(category=ds.category.assign_attrs(CATEGORIES)))
+
+
+def colours(ax):
+    (image,) = ax.images
+    return image.cmap(image.norm(image.get_array()))
+
+
+def test_legend_lists_the_categories_that_occur_hot_first():
+    ax = plot.emerging(make_categories())
+    assert legend(ax) == ["persistent hot (4.2 %)", "none (93 %)", "new cold (2.8 %)"]
+
+
+def test_every_category_has_the_colour_of_its_legend():
+    ax = plot.emerging(make_categories())
+    for patch, place in zip(ax.get_legend().get_patches(), [(3, 4), (0, 0), (6, 2)], strict=True):
+        np.testing.assert_allclose(colours(ax)[place], patch.get_facecolor())
+    hot, cold = colours(ax)[3, 4], colours(ax)[6, 2]
+    assert hot[0] > hot[2]
+    assert cold[2] > cold[0]
+
+
+def test_seventeen_categories_have_seventeen_colours():
+    names = {code: str(code) for code in range(-8, 9)}
+    assert len({plot._CATEGORY_COLOURS[code] for code in names}) == 17
+
+
+def test_categories_of_points_and_over_terrain_are_drawn():
+    ds = make_categories()
+    elevation = pyramid().isel(y=slice(12), x=slice(18))
+    assert len(plot.emerging(ds, elevation=elevation).images) == 2
+    flat = ds.drop_vars("spatial_ref").stack(point=("y", "x")).reset_index("point")
+    ax = plot.emerging(georeferenced(flat))
+    assert len(ax.collections[-1].get_offsets()) == 12 * 18
+    assert legend(ax)[0] == "persistent hot (4.2 %)"
+
+
+def test_categories_without_names_are_an_error():
+    ds = make_categories()
+    ds.category.attrs.clear()
+    with pytest.raises(SchemaError, match="flag_values and flag_meanings"):
+        plot.emerging(ds)
+
+
 def test_loading_the_module_loads_no_matplotlib():
     code = "import sys, xinsar.plot; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,13 +14,16 @@ from xinsar.cube import open_cube, open_tracks, save_cube
 from xinsar.detection import detect_threshold
 from xinsar.export import to_geotiff
 from xinsar.extras import MissingExtraError
+from xinsar.operations.density import kernel_density
+from xinsar.operations.emerging import emerging_hot_spots
 from xinsar.operations.filtering import coherence_filter, goldstein_filter
 from xinsar.operations.gradient import phase_gradient, phase_gradient_stack
 from xinsar.operations.hotspot import getis_ord, hot_spot_map
 from xinsar.operations.masks import ndsi, snow_mask
+from xinsar.operations.rasterize import rasterize_points
 from xinsar.operations.stacking import stack_unwrapped, stacking_curve
 from xinsar.operations.unwrapping import unwrap
-from xinsar.readers import open_stack, stack_from_arrays
+from xinsar.readers import open_points, open_stack, stack_from_arrays
 from xinsar.schema import SchemaError
 
 try:
@@ -35,15 +38,19 @@ __all__ = [
     "SchemaError",
     "coherence_filter",
     "detect_threshold",
+    "emerging_hot_spots",
     "getis_ord",
     "goldstein_filter",
     "hot_spot_map",
+    "kernel_density",
     "ndsi",
     "open_cube",
+    "open_points",
     "open_stack",
     "open_tracks",
     "phase_gradient",
     "phase_gradient_stack",
+    "rasterize_points",
     "save_cube",
     "simulate",
     "snow_mask",

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import xarray as xr
 
 from xinsar import cube, detection, export, schema
-from xinsar.operations import filtering, gradient, hotspot, masks, stacking, unwrapping
+from xinsar.operations import (
+    density,
+    emerging,
+    filtering,
+    gradient,
+    hotspot,
+    masks,
+    rasterize,
+    stacking,
+    unwrapping,
+)
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame

@@ -1,4 +1,4 @@
-"""The command line: ``xinsar info | build | stack | demo``.
+"""The command line: ``xinsar info | build | stack | hotspot | demo``.
 
 Each command is one call of the library with its options spelled as flags. Exit status 0 means done, 1
 that it failed (one line on stderr says why; ``--debug`` or ``XINSAR_DEBUG=1`` shows the traceback), 2
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_info, _add_build, _add_stack, _add_demo):
+    for add in (_add_info, _add_build, _add_stack, _add_hotspot, _add_demo):
         add(commands)
     return parser
 
@@ -122,14 +122,17 @@ def _add_info(commands: Parsers) -> None:
 
 def _info(options: argparse.Namespace) -> None:
     from .readers import describe
+    from .readers.points import describe_points
 
-    if not _is_cube(options.path):
+    if _is_cube(options.path):
+        from .cube import open_tracks
+
+        tracks = [node.to_dataset() for node in open_tracks(options.path).children.values()]
+        print("\n\n".join((describe_points if "point" in ds.dims else describe)(ds) for ds in tracks))
+    elif _is_points(options.path, options.product):
+        print(describe_points(options.path, product=options.product))
+    else:
         print(describe(options.path, product=options.product))
-        return
-    from .cube import open_tracks
-
-    tracks = open_tracks(options.path).children
-    print("\n\n".join(describe(node.to_dataset()) for node in tracks.values()))
 
 
 def _is_cube(path: str) -> bool:
@@ -306,6 +309,257 @@ def _write_tif(ds: Any, out: str, *, progress: bool | None) -> None:
     from .export import to_geotiff
 
     to_geotiff(ds, out, progress=progress)
+
+
+# --- hotspot
+
+_TABLES = ("gpkg", "parquet", "csv")
+
+
+def _add_hotspot(commands: Parsers) -> None:
+    parser = _add(
+        commands,
+        "hotspot",
+        _hotspot,
+        "find hot and cold spots: Gi* of a map or of points, and the density of its z scores",
+        "OUT.zarr and OUT.tif hold hot_spot, p_value and density of a map, or the density of points on a grid; "
+        "OUT.gpkg, OUT.parquet and OUT.csv hold the points with hot_spot and p_value.",
+    )
+    parser.add_argument(
+        "source", metavar="SOURCE", help="cube (.zarr), product of rasters, or points (.csv, .gpkg, ...)"
+    )
+    parser.add_argument("out", metavar="OUT", help="OUT.zarr, OUT.tif, OUT.gpkg, OUT.parquet or OUT.csv")
+    reach = parser.add_mutually_exclusive_group(required=True)
+    reach.add_argument("--distance", type=float, metavar="M", help="radius of the neighbourhood, metres")
+    reach.add_argument("--k", type=int, metavar="K", help="of points: that many nearest neighbours instead")
+    parser.add_argument(
+        "--radius", type=float, metavar="M", help="radius of the density (default: --distance)"
+    )
+    parser.add_argument("--target", metavar="RES|CUBE", help="grid of the density: metres, or that of a cube")
+    parser.add_argument(
+        "--variable", metavar="NAME", help="default velocity, else displacement, else the only one"
+    )
+    parser.add_argument(
+        "--weights",
+        choices=("binary", "inverse_distance"),
+        default="binary",
+        help="weights within the distance (inverse_distance: points only)",
+    )
+    parser.add_argument("--fdr", action="store_true", help="add what is significant among many")
+    parser.add_argument(
+        "--alpha", type=float, default=0.05, help="false discovery rate of --fdr (default 0.05)"
+    )
+    parser.add_argument("--picture", metavar="FILE.png", help="draw the hot spots, or the density of points")
+    parser.add_argument("--product", default="auto", help="product to open where a folder holds several")
+    parser.add_argument("--track", help="track of a cube that holds several")
+    parser.add_argument(
+        "--chunks", type=int, metavar="N", help="read N points at a time, where they are too many for memory"
+    )
+    _add_quiet(parser)
+
+
+def _hotspot(options: argparse.Namespace) -> None:
+    from . import getis_ord
+
+    _check_out(options)
+    ds = _only(_open_field(options), options.variable)
+    names = ("distance", "k", "weights", "fdr", "alpha")
+    found = getis_ord(ds, **{name: getattr(options, name) for name in names})
+    _check_kind(options, points="point" in found.dims)
+    result = _point_table(ds, found) if _ending(options.out) in _TABLES else _on_grid(found, options)
+    if options.picture:
+        _check_picture(result)
+    shown = _write_hot_spots(result, options)
+    if options.picture:
+        _draw(shown, ds.get("elevation"), options.picture)
+    first = next(iter(result.data_vars.values()))
+    print(f"wrote {options.out}: {', '.join(map(str, result.data_vars))}; {_sizes(first)}")
+
+
+def _ending(path: str) -> str:
+    return path.rstrip("/").rpartition(".")[2].lower()
+
+
+def _check_out(options: argparse.Namespace) -> None:
+    """Refuse, before any work, what cannot be written."""
+    ending = _ending(options.out)
+    if ending not in (*_TABLES, "zarr", "tif", "tiff"):
+        raise ValueError(
+            f"OUT: expected a name that ends in .zarr, .tif, .gpkg, .parquet or .csv, got {options.out!r}"
+        )
+    if ending in _TABLES and Path(options.out).exists():
+        raise FileExistsError(f"OUT: {options.out} exists already; remove it or choose another name")
+    if options.picture and _ending(options.picture) not in ("png", "pdf", "svg", "jpg"):
+        raise ValueError(
+            f"--picture: expected a name that ends in .png, .pdf, .svg or .jpg, got {options.picture!r}"
+        )
+    given = [f"--{name}" for name in ("radius", "target") if getattr(options, name) is not None]
+    if ending in _TABLES and given:
+        raise ValueError(
+            f"{given[0]}: a table of points holds no density; choose an OUT that ends in .zarr or .tif"
+        )
+    if ending not in _TABLES and options.distance is None and options.radius is None:
+        raise ValueError("--radius: expected the radius of the density in metres together with --k, got none")
+
+
+def _check_kind(options: argparse.Namespace, *, points: bool) -> None:
+    if _ending(options.out) in _TABLES and not points:
+        raise ValueError(f"OUT: expected a name that ends in .zarr or .tif for a map, got {options.out!r}")
+
+
+def _open_field(options: argparse.Namespace) -> Any:
+    """Open SOURCE, whichever kind it is."""
+    from . import open_cube, open_stack
+
+    if _is_cube(options.source):
+        return open_cube(options.source, track=options.track)
+    if _is_points(options.source, options.product):
+        from .readers.points import open_points
+
+        return open_points(options.source, product=options.product, chunks=options.chunks)
+    return open_stack(options.source, product=options.product)
+
+
+def _is_points(path: str, product: str) -> bool:
+    """Tell whether files are points: tables of points, and nothing that open_stack would read."""
+    from .readers import discover
+    from .readers.points import parquet, registry, vector
+
+    if product != "auto":
+        return product in registry.readers()
+    tables = (".csv", ".tsv", ".zip", *vector.SUFFIXES, *parquet.SUFFIXES)
+    endings = {registry.suffix(file): discover.is_side_file(file) for file in discover.files(path)}
+    return any(e in tables for e in endings) and all(side or e in tables for e, side in endings.items())
+
+
+def _only(ds: Any, variable: str | None) -> Any:
+    """Return a dataset with the variable asked for, or as it is."""
+    if variable is None:
+        return ds
+    if variable not in ds.data_vars:
+        raise KeyError(
+            f"--variable: there is no {variable!r}; SOURCE holds {', '.join(map(str, ds.data_vars))}"
+        )
+    return ds[[variable]]
+
+
+def _on_grid(found: Any, options: argparse.Namespace) -> Any:
+    """Return what a raster OUT holds: the density, of a map on its own grid together with its hot spots."""
+    from .operations.density import kernel_density
+
+    radius = options.distance if options.radius is None else options.radius
+    dense = kernel_density(found.hot_spot, radius, target=_target(options.target))
+    if "point" in found.dims or options.target is not None:
+        return dense.assign_attrs(history=f"{found.attrs['history']}\n{dense.attrs['history']}")
+    return found.assign(density=dense.density)
+
+
+def _target(text: str | None) -> Any:
+    """Return a resolution in metres, or the cube of that name."""
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        from . import open_cube
+
+        return open_cube(text)
+
+
+def _point_table(ds: Any, found: Any) -> Any:
+    """Return the points with all that is known of each, and what was found."""
+    if found.hot_spot.dims != ("point",):
+        raise ValueError(
+            f"OUT: a table holds one value a point, but hot_spot has dims {found.hot_spot.dims}; choose one with "
+            "--variable, or an OUT that ends in .zarr"
+        )
+    left = ("point", "x", "y", *found.data_vars)
+    own = [str(n) for n, v in ds.variables.items() if v.dims == ("point",) and n not in left]
+    whole = ds[own].reset_coords([n for n in own if n in ds.coords])
+    return whole.assign(found.data_vars).assign_attrs(found.attrs)
+
+
+def _write_hot_spots(result: Any, options: argparse.Namespace) -> Any:
+    """Write OUT; return what a picture of it is drawn from."""
+    from .progress import bar
+
+    progress = _progress(options)
+    if _ending(options.out) in _TABLES:
+        with bar(progress):
+            result = result.compute()
+        _write_table(result, Path(options.out))
+        return result
+    _writer(options.out)(result, options.out, progress=progress)
+    if _ending(options.out) != "zarr":
+        return result
+    from .cube import open_cube
+
+    return open_cube(options.out)
+
+
+def _write_table(points: Any, path: Path) -> None:
+    """Write points as a table; it appears when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        _to_file(_frame(points), unfinished, layer=path.stem)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _frame(points: Any) -> Any:
+    """Return a GeoDataFrame with a column for each variable of points; names tell the units of velocities."""
+    import geopandas
+
+    from .grid import crs_of
+
+    columns = {str(n): v for n, v in points.variables.items() if v.dims == ("point",)}
+    place = geopandas.points_from_xy(columns.pop("x").values, columns.pop("y").values, crs=crs_of(points))
+    rates = {n: f"{n}_m_yr" for n, v in columns.items() if v.attrs.get("units") == "m year-1"}
+    values = {
+        rates.get(n, n): v.values.astype("u1") if v.dtype == bool else v.values for n, v in columns.items()
+    }
+    return geopandas.GeoDataFrame(values, geometry=place)
+
+
+def _to_file(table: Any, path: Path, *, layer: str) -> None:
+    ending = _ending(path.name)
+    if ending == "gpkg":
+        table.to_file(path, driver="GPKG", layer=layer)
+    elif ending == "parquet":
+        from .extras import need
+
+        need("pyarrow", purpose=f"writing {layer}.parquet")
+        table.to_parquet(path)
+    else:
+        names = ("lon", "lat") if table.crs is not None and table.crs.is_geographic else ("x", "y")
+        place = {names[0]: table.geometry.x, names[1]: table.geometry.y}
+        columns = [*names, *table.columns.drop("geometry")]
+        table.assign(**place)[columns].to_csv(path, index=False)
+
+
+def _check_picture(result: Any) -> None:
+    """Refuse, before any work, to draw several maps at once."""
+    drawn = result["hot_spot" if "hot_spot" in result else "density"]
+    if drawn.dims not in (("y", "x"), ("point",)):
+        raise ValueError(
+            f"--picture: expected a single map, but {drawn.name} has dims {drawn.dims}; choose a variable without the "
+            "others with --variable, or leave --picture out"
+        )
+
+
+def _draw(ds: Any, elevation: Any, path: str) -> None:
+    """Draw hot spots, or the density where there is no more, over the terrain where it is known."""
+    from matplotlib.figure import Figure
+
+    from . import plot
+
+    terrain = elevation if elevation is not None and elevation.dims == ("y", "x") else None
+    figure = Figure(figsize=(8.0, 7.0), layout="compressed")
+    draw = plot.hot_spots if "hot_spot" in ds else plot.density
+    draw(ds, elevation=terrain, ax=figure.subplots())
+    figure.savefig(path, dpi=150, bbox_inches="tight")
 
 
 # --- demo

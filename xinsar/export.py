@@ -162,6 +162,14 @@ class _File:
         return sum(_depth(a) for a in self.arrays)
 
     @property
+    def nodata(self) -> float | None:
+        """NaN for floats; for whole numbers what all of them declare in ``attrs["nodata"]``, if they do."""
+        if self.dtype.kind == "f":
+            return np.nan
+        declared = {a.attrs.get("nodata") for a in self.arrays}
+        return declared.pop() if len(declared) == 1 else None
+
+    @property
     def resampling(self) -> str:
         """How overviews may be made: averages of wrapped phase or of classes mean nothing."""
         wrapped = any("wrapped" in str(a.attrs.get("long_name")) or a.name == "phase" for a in self.arrays)
@@ -276,7 +284,7 @@ def _profile(file: _File, *, final: bool) -> dict[str, Any]:
         "predictor": {"f": 3, "c": 1}.get(file.dtype.kind, 2) if final else 1,
         **_georeference(array),
     }
-    return profile | ({"nodata": np.nan} if file.dtype.kind == "f" else {})
+    return profile | ({} if file.nodata is None else {"nodata": file.nodata})
 
 
 def _georeference(array: xr.DataArray) -> dict[str, Any]:
@@ -308,6 +316,7 @@ class _Sink:
     dataset: Any
     first: int
     name: str
+    nodata: Any
     lock: Any
 
     def __setitem__(self, key: tuple[slice, slice, slice], block: np.ndarray[Any, Any]) -> None:
@@ -316,14 +325,15 @@ class _Sink:
         band, rows, columns = key
         window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
         indexes = list(range(self.first + band.start, self.first + band.stop))
-        values = _cast(block, np.dtype(self.dataset.dtypes[0]), self.name)
+        values = _cast(block, np.dtype(self.dataset.dtypes[0]), self.name, self.nodata)
         with self.lock:
             # After a failure elsewhere the file is closed while other threads still compute.
             if not self.dataset.closed:
                 self.dataset.write(values, indexes, window=window)
 
 
-def _cast(block: np.ndarray[Any, Any], dtype: np.dtype[Any], name: str) -> np.ndarray[Any, Any]:
+def _cast(block: np.ndarray[Any, Any], dtype: np.dtype[Any], name: str, nodata: Any) -> np.ndarray[Any, Any]:
+    """Return ``block`` in the type of its file; among floats, whole numbers that say nodata become NaN."""
     if (
         dtype == np.float32
         and block.dtype.kind in "iu"
@@ -335,7 +345,10 @@ def _cast(block: np.ndarray[Any, Any], dtype: np.dtype[Any], name: str) -> np.nd
             "variable (a path "
             "without .tif)"
         )
-    return block.astype(dtype, copy=False)
+    values = block.astype(dtype, copy=False)
+    if nodata is not None and dtype.kind == "f" and block.dtype.kind in "iu":
+        values[block == nodata] = np.nan
+    return values
 
 
 def _sinks(file: _File, dataset: Any, lock: Any) -> list[tuple[Any, _Sink]]:
@@ -348,7 +361,7 @@ def _sinks(file: _File, dataset: Any, lock: Any) -> list[tuple[Any, _Sink]]:
             dataset.set_band_unit(k, str(array.attrs.get("units", "")))
             notes = {n: str(array.attrs[n]) for n in ("long_name", "estimator", "offset") if n in array.attrs}
             dataset.update_tags(k, **notes)
-        out.append((_tiled(array), _Sink(dataset, first, str(array.name), lock)))
+        out.append((_tiled(array), _Sink(dataset, first, str(array.name), array.attrs.get("nodata"), lock)))
         first += _depth(array)
     return out
 

@@ -137,7 +137,7 @@ GRADIENT_Z_Y = _row("gradient_z_y", _MAP, "1", "gradient_y over its standard err
 GRADIENT_Z_X = _row("gradient_z_x", _MAP, "1", "gradient_x over its standard error", attrs=_EDGE)
 PAIR_COUNT = _row("pair_count", _MAP, "1", "number of pairs used", kind="i")
 STACK_YEARS = _row("stack_years", _MAP, "year", "sum of the temporal baselines used")
-HOT_SPOT = _row("hot_spot", _MAP, "1", "Getis-Ord Gi* z score, positive where high values cluster")
+HOT_SPOT = _row("hot_spot", _MAP, "1", "z score of Getis-Ord Gi*, positive where high values cluster")
 P_VALUE = _row("p_value", _MAP, "1", "two-sided probability of the z score by chance", limits=(0.0, 1.0))
 SIGNIFICANT = _row(
     "significant", _MAP, "1", "significant at a false discovery rate (Benjamini-Hochberg)", kind="b"
@@ -149,7 +149,16 @@ CONFIDENCE = _row(
     "hot (positive) or cold (negative) spot at 90 (1), 95 (2) or 99 % (3) confidence; 0: neither",
     limits=(-3.0, 3.0),
 )
-_SPOTS = ("new", "consecutive", "intensifying", "persistent", "diminishing", "sporadic", "oscillating", "historical")
+_SPOTS = (
+    "new",
+    "consecutive",
+    "intensifying",
+    "persistent",
+    "diminishing",
+    "sporadic",
+    "oscillating",
+    "historical",
+)
 CATEGORY = _row(
     "category",
     _MAP,
@@ -159,14 +168,21 @@ CATEGORY = _row(
     attrs={
         "flag_values": list(range(-8, 9)),
         "flag_meanings": " ".join(
-            [*(f"{word}_cold_spot" for word in _SPOTS[::-1]), "no_pattern", *(f"{word}_hot_spot" for word in _SPOTS)]
+            [
+                *(f"{word}_cold_spot" for word in _SPOTS[::-1]),
+                "no_pattern",
+                *(f"{word}_hot_spot" for word in _SPOTS),
+            ]
         ),
         "valid_range": [-8, 8],
         "nodata": -128,
     },
 )
-TREND_Z = _row("trend_z", _MAP, "1", "Mann-Kendall z score of the trend in time of hot_spot, positive where it grows")
+TREND_Z = _row(
+    "trend_z", _MAP, "1", "z score of the Mann-Kendall trend of hot_spot in time, positive where it grows"
+)
 DENSITY = _row("density", _MAP, "m-2", "kernel density, per square metre times the unit of the weights")
+POINT_COUNT = _row("point_count", _MAP, "1", "number of points in the pixel", kind="i")
 TEMPORAL_COHERENCE = _row("temporal_coherence", _MAP, "1", "temporal coherence", limits=(0.0, 1.0))
 MEAN_COHERENCE = _row("mean_coherence", _MAP, "1", "coherence averaged over the pairs", limits=(0.0, 1.0))
 LATITUDE = _row("latitude", _MAP, "degrees_north", "latitude of the pixel centre")

@@ -52,8 +52,8 @@ CELL = (16, 32)
 """Rows and columns whose points follow each other: what they are added to fits the first-level cache."""
 SEGMENT = 1024
 """Columns that are convolved at once."""
-TILES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
-"""Legal widths of the tiles of a transform."""
+TILES = tuple(2**n for n in range(7, 31))
+"""Widths of the tiles of a transform."""
 
 
 def peak(radius: float) -> float:
@@ -126,7 +126,7 @@ def _add_chords(
     weight: Any,
     power: Any,
 ) -> Any:
-    """Add ``weight max(room_i - (column step_i + shift_i)^2, 0)^power`` to ROWS rows of ``total``, LANES columns a time.
+    """Add ``weight max(room_i - (column step_i + shift_i)^2, 0)^power`` to ROWS rows of ``total``.
 
     Row i begins at ``start + i stride``; ``blocks`` times LANES columns follow each other from number ``column`` on.
     ``step`` and ``shift`` are one number, or one a row; ``power`` is the length of a tuple.
@@ -140,7 +140,11 @@ def _add_chords(
             builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fma.v{LANES}f64"
         )
         values = dict(
-            zip(("total", "start", "stride", "blocks", "column", "step", "shift", "room", "weight"), args, strict=False)
+            zip(
+                ("total", "start", "stride", "blocks", "column", "step", "shift", "room", "weight"),
+                args,
+                strict=False,
+            )
         )
         data = context.make_array(signature.args[0])(context, builder, values["total"]).data
 
@@ -153,7 +157,9 @@ def _add_chords(
         steps, shifts, rooms = (rows_of(name) for name in ("step", "shift", "room"))
         weights = _splat(builder, values["weight"])
         zero = ir.Constant(vector, [0.0] * LANES)
-        here = builder.fadd(_splat(builder, values["column"]), ir.Constant(vector, [float(k) for k in range(LANES)]))
+        here = builder.fadd(
+            _splat(builder, values["column"]), ir.Constant(vector, [float(k) for k in range(LANES)])
+        )
         columns = cgutils.alloca_once_value(builder, here)
         with cgutils.for_range(builder, values["blocks"]) as loop:
             here = builder.load(columns)
@@ -180,7 +186,32 @@ def _add_chords(
 def _room(rows: Any, j: int, north: float) -> float:
     """Return 1 - (how far row j lies from ``north``)^2."""
     apart = rows[j] - north
-    return fma(-apart, apart, 1.0)
+    return float(fma(-apart, apart, 1.0))
+
+
+@jit
+def _rooms(rows: Any, j: int, north: float) -> tuple[float, float, float, float]:
+    """Return the room of ROWS rows."""
+    return _room(rows, j, north), _room(rows, j + 1, north), _room(rows, j + 2, north), _room(rows, j + 3, north)
+
+
+@jit
+def _chords(u: float, north: float, rows: Any, narrow: float, first: int, last: int, box: Any, chords: Any) -> None:
+    """Write where the chords of a point begin in the groups of rows [first, last], and how long they are, in LANES.
+
+    All of them before any is used: so the processor knows the length of its next loop in time, worth a third of it all.
+    """
+    top, _, left, right = box
+    west, east = np.float64(left), np.float64(right - 1)
+    for group in range(first, last + 1):
+        room = _rooms(rows, top + group * ROWS, north)
+        most = max(max(room[0], room[1]), max(room[2], room[3]))
+        width = np.sqrt(most if most > 0.0 else 0.0) * narrow
+        near, far = max(u - width, west), min(u + width, east)
+        begin = (int(near) - left) // LANES
+        i = np.uint64(group - first)
+        chords[i, 0] = begin
+        chords[i, 1] = (int(far) + 1 - left) // LANES + 1 - begin if near <= far else 0
 
 
 @jit
@@ -196,29 +227,22 @@ def _add_point(
     narrow: float,
     reach: float,
     box: Any,
-    stride: int,
     power: Any,
+    chords: Any,
+    stride: int,
     total: Any,
 ) -> None:
     """Add one point to the pixels of a tile: rows [top, bottom), columns [left, right)."""
-    top, bottom, left, right = box
-    first = max(int(np.floor(v - reach)), top) - top
-    last = min(int(np.ceil(v + reach)), bottom - 1) - top
-    for group in range(first // ROWS, last // ROWS + 1):
-        j = top + group * ROWS
-        room = (_room(rows, j, north), _room(rows, j + 1, north), _room(rows, j + 2, north), _room(rows, j + 3, north))
-        most = max(max(room[0], room[1]), max(room[2], room[3]))
-        if most <= 0.0:
-            continue
-        width = np.sqrt(most) * narrow
-        begin = max(int(np.floor(u - width)), left) - left
-        end = min(int(np.ceil(u + width)), right - 1) - left
-        if begin > end:
-            continue
-        begin //= LANES
-        blocks = end // LANES + 1 - begin
-        start = group * ROWS * stride + begin * LANES
-        column = np.float64(left + begin * LANES)
+    top, bottom, left, _ = box
+    first = (max(int(np.floor(v - reach)), top) - top) // ROWS
+    last = (min(int(np.ceil(v + reach)), bottom - 1) - top) // ROWS
+    _chords(u, north, rows, narrow, first, last, box, chords)
+    for group in range(first, last + 1):
+        j, i = top + group * ROWS, np.uint64(group - first)
+        begin, blocks = chords[i, 0] * LANES, chords[i, 1]
+        room = _rooms(rows, j, north)
+        start = group * ROWS * stride + begin
+        column = np.float64(left + begin)
         if half is None:
             _add_chords(total, start, stride, blocks, column, step, -u * step, room, weight, power)
         else:
@@ -244,32 +268,28 @@ def _add_points(
     narrow: float,
     reach: float,
     box: Any,
-    stride: int,
     power: Any,
+    chords: Any,
     total: Any,
 ) -> None:
     """Add the points of all cells (top, bottom, left, right) to a tile; ``points`` holds u, v, north and weight."""
+    flat, stride = total.reshape(-1), total.shape[1]
     for i in range(cells[0], cells[1]):
         for p in range(starts[i, cells[2]], starts[i, cells[3]]):
-            weight = points[3, p]
+            u, v, north, weight = points[0, p], points[1, p], points[2, p], points[3, p]
             if weight == weight:
                 half = None if halves is None else halves[p]
                 _add_point(
-                    points[0, p],
-                    points[1, p],
-                    points[2, p],
-                    half,
-                    weight,
-                    rows,
-                    row_half,
-                    step,
-                    narrow,
-                    reach,
-                    box,
-                    stride,
-                    power,
-                    total,
+                    u, v, north, half, weight, rows, row_half, step, narrow, reach, box, power, chords, stride, flat
                 )
+
+
+@jit
+def _store(total: Any, scale: float, out: Any) -> None:
+    """Write ``scale`` times the part of ``total`` that fits to ``out``."""
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            out[y, x] = total[y, x] * scale
 
 
 @jit
@@ -375,6 +395,11 @@ def splat_numpy(
     return out
 
 
+def _stride(columns: int) -> int:
+    """Return the length of rows that hold ``columns``: an odd number of cache lines, so that rows share no cache set."""
+    return (-(-columns // LANES) | 1) * LANES
+
+
 def _aligned(shape: tuple[int, int]) -> Any:
     """Return an empty float64 array whose rows of LANES columns begin on cache lines."""
     size, line = shape[0] * shape[1], 8 * LANES
@@ -396,17 +421,14 @@ def _fill(
     """Write the density of points, sorted by cell, to ``out``, rows from ``first`` on."""
     _, _, _, narrow, reach = options
     height, columns = out.shape
-    stride = (-(-min(TILE[1], columns) // LANES) | 1) * LANES  # an odd number of lines: rows share no cache set
-    total = _aligned((TILE[0], stride))
+    total = _aligned((TILE[0], _stride(min(TILE[1], columns))))
+    chords = np.empty((TILE[0] // ROWS, 2), np.int64)
     for box in _boxes(first, first + height, columns):
         top, bottom, left, right = box
-        total[: bottom - top + ROWS] = 0
+        total[:] = 0
         near = cells.around(box, reach + 1, narrow + 1)
-        _add_points(
-            points, half, cells.starts, near, *options, box, stride, (0,) * power, total.reshape(-1)
-        )
-        into = out[top - first : bottom - first, left:right]
-        np.multiply(total[: bottom - top, : right - left], scale, out=into, casting="same_kind")
+        _add_points(points, half, cells.starts, near, *options, box, (0,) * power, chords, total)
+        _store(total, scale, out[top - first : bottom - first, left:right])
 
 
 splat = Kernel("kernel_density", numpy=splat_numpy)
@@ -424,6 +446,19 @@ def _load(line: Any, left: int, out: Any) -> None:
     for x in range(begin, end):
         value = np.float64(line[left + x])
         out[x] = value if value == value else 0.0
+
+
+@jit
+def _load_tile(plane: Any, top: int, left: int, out: Any) -> bool:
+    """Copy the pixels from row ``top`` and column ``left`` on to ``out``; tell whether any is neither missing nor 0."""
+    found = False
+    for i in range(out.shape[0]):
+        y = top + i
+        inside = 0 <= y < plane.shape[0]
+        _load(plane[y if inside else 0, : plane.shape[1] if inside else 0], left, out[i])
+        for x in range(out.shape[1]):
+            found |= out[i, x] != 0.0
+    return found
 
 
 @jit
@@ -455,7 +490,16 @@ def _add_rows(sums: Any, factors: Any, above: int, below: int, total: Any) -> No
 
 @jit
 def _spread_row(
-    line: Any, middle: int, y: int, reach: int, dy: float, dx: float, power: int, sums: Any, stride: int, total: Any
+    line: Any,
+    middle: int,
+    y: int,
+    reach: int,
+    dy: float,
+    dx: float,
+    power: int,
+    sums: Any,
+    stride: int,
+    total: Any,
 ) -> None:
     """Add a row of pixels of ``dy`` by ``dx`` to the rows up to ``reach`` above and below.
 
@@ -522,11 +566,11 @@ def convolve_numpy(
 ) -> Any:
     """Return the density of planes (..., y, x); NaN all over where ``number`` (..., 1), the valid values, is 0.
 
-    ``rows`` numbers the rows of the image that the planes hold; ``dy`` and ``dx`` are the sizes of the image's rows: each
-    row is spread by its own. No weight goes farther than ``reach`` rows and columns.
+    ``rows`` numbers the rows of the image that the planes hold; ``dy`` and ``dx`` are the sizes of the image's rows:
+    each row is spread by its own. No weight goes farther than ``reach`` rows and columns.
     """
     segment = min(SEGMENT, values.shape[-1])
-    stride = (-(-segment // LANES) | 1) * LANES
+    stride = _stride(segment)
     line, sums = np.empty(segment + 2 * reach[1]), np.empty((3, segment))
     total = np.empty((2 * reach[0] + 1) * stride)
     out = np.empty_like(values)
@@ -540,7 +584,7 @@ def convolve_numpy(
 
 
 def _planes(values: Any, number: Any, out: Any) -> Iterator[tuple[Any, bool, Any]]:
-    """Yield every plane (y, x) of ``values``, contiguous, whether its field has valid values, and its place in ``out``."""
+    """Yield every plane (y, x) of ``values``, whether its field has valid values, and its place in ``out``."""
     leading = values.shape[:-2]
     there = np.broadcast_to(number, (*leading, 1))[..., 0] > 0
     for place in np.ndindex(*leading):
@@ -554,18 +598,13 @@ convolve = Kernel("kernel_density", numpy=convolve_numpy)
 
 
 @jit
-def _bin(weights: Any, u: Any, v: Any, first: int, out: Any) -> int:
-    """Add each weight to the four pixels around it, rows from ``first`` on; return the number of valid ones, -1 at Inf."""
+def _bin(weights: Any, u: Any, v: Any, first: int, out: Any) -> None:
+    """Share each weight among the four pixels around it, rows from ``first`` on."""
     height, width = out.shape
-    number = 0
     for p in range(u.size):
         weight = np.float64(weights[p])
         if not (weight == weight and first - 1 < v[p] < first + height and -1 < u[p] < width):
-            number += 1 if weight == weight else 0
             continue
-        if abs(weight) == np.inf:
-            return -1
-        number += 1
         row, column = int(np.floor(v[p])), int(np.floor(u[p]))
         down, across = v[p] - row, u[p] - column
         for i in range(2):
@@ -576,7 +615,6 @@ def _bin(weights: Any, u: Any, v: Any, first: int, out: Any) -> int:
                     out[j, column] += part * (1.0 - across)
                 if column + 1 < width:
                     out[j, column + 1] += part * across
-    return number
 
 
 def bin_points_numpy(weights: Any, u: Any, v: Any, *, columns: int, first: int, last: int) -> Any:
@@ -594,13 +632,22 @@ def bin_points_numpy(weights: Any, u: Any, v: Any, *, columns: int, first: int, 
 bin_points = Kernel("kernel_density", numpy=bin_points_numpy)
 
 
-def tile_of(reach: int) -> int:
-    """Return the width of the tiles whose transforms cost least for each pixel they give."""
-    fit = [tile for tile in TILES if tile > 4 * reach]
-    return min(fit[:2], key=lambda tile: np.log2(tile) * (tile / (tile - 2 * reach)) ** 2) if fit else TILES[-1]
+def tiles(reach: int, length: int) -> tuple[int, int]:
+    """Return the width of the tiles to transform and of the part of each that is right, for an axis of ``length``.
+
+    The whole axis is one tile where it is not longer than the tile that ``reach`` asks for.
+    """
+    from scipy.fft import next_fast_len
+
+    tile = next(width for width in TILES if width > 4 * reach)
+    tile = tile if tile > 8 * reach else 2 * tile
+    whole = next_fast_len(length + reach, real=True)
+    return (whole, length) if whole <= tile else (tile, tile - 2 * reach)
 
 
-def _spectrum(size: tuple[float, float], reach: tuple[int, int], tile: tuple[int, int], power: int, scale: float) -> Any:
+def _spectrum(
+    size: tuple[float, float], reach: tuple[int, int], tile: tuple[int, int], power: int, scale: float
+) -> Any:
     """Return the transform of the weights, their centre at the tile's corner."""
     from scipy.fft import rfft2
 
@@ -624,47 +671,85 @@ def convolve_fft_numpy(
 ) -> Any:
     """Return the density of planes (..., y, x), as :func:`convolve_numpy`, by transforms of tiles.
 
-    The tiles begin at multiples of :func:`steps_of` from the corner of the image, which is ``height`` rows tall. The
-    planes hold whole rows, ``rows``; unless they end at a border of the image they begin and end ``reach`` rows outside
-    a row of tiles. ``size`` is that of every pixel.
+    The tiles begin at multiples of what :func:`tiles` tells from the corner of the image, which is ``height`` rows
+    tall. The planes hold whole rows, ``rows``; unless they end at a border of the image they begin and end ``reach``
+    rows outside a row of tiles. ``size`` is that of every pixel.
     """
-    tile = tile_of(reach[0]), tile_of(reach[1])
-    spectrum = _spectrum(size, reach, tile, power, scale)
+    shape, part = zip(tiles(reach[0], height), tiles(reach[1], values.shape[-1]), strict=True)
+    spectrum = _spectrum(size, reach, shape, power, scale)
     first = 0 if rows[0] == 0 else reach[0]
     last = len(rows) if rows[-1] == height - 1 else len(rows) - reach[0]
     out = np.zeros_like(values)
     for plane, there, result in _planes(values, number, out):
         valid(plane)
         if there:
-            _by_tiles(plane, spectrum, tile, reach, first, last, result)
+            _by_tiles(plane, spectrum, shape, part, reach, (first, last), result)
         else:
             result[:] = np.nan
     return out
 
 
-def steps_of(reach: tuple[int, int]) -> tuple[int, int]:
-    """Return the rows and columns of the part of a tile that its transform gives."""
-    return tile_of(reach[0]) - 2 * reach[0], tile_of(reach[1]) - 2 * reach[1]
-
-
 def _by_tiles(
-    plane: Any, spectrum: Any, tile: tuple[int, int], reach: tuple[int, int], first: int, last: int, out: Any
+    plane: Any,
+    spectrum: Any,
+    shape: tuple[int, int],
+    part: tuple[int, int],
+    reach: tuple[int, int],
+    rows: tuple[int, int],
+    out: Any,
 ) -> None:
-    """Write the rows [first, last) of a plane's density to ``out``, tile after tile."""
+    """Write rows of a plane's density to ``out``, tile after tile; what touches no weight stays 0."""
     from scipy.fft import irfft2, rfft2
 
-    part = np.empty(tile)
-    down, across = tile[0] - 2 * reach[0], tile[1] - 2 * reach[1]
-    for top in range(first, last, down):
-        for left in range(0, plane.shape[1], across):
-            for i in range(tile[0]):
-                y = top - reach[0] + i
-                _load(plane[y] if 0 <= y < plane.shape[0] else plane[0, :0], left - reach[1], part[i])
-            into = out[top : min(top + down, last), left : left + across]
-            if not part.any():
-                continue
-            found = irfft2(rfft2(part) * spectrum, tile)
-            into[:] = found[reach[0] :, reach[1] :][: into.shape[0], : into.shape[1]]
+    tile = np.empty(shape)
+    for top in range(*rows, part[0]):
+        for left in range(0, plane.shape[1], part[1]):
+            if _load_tile(plane, top - reach[0], left - reach[1], tile):
+                into = out[top : min(top + part[0], rows[1]), left : left + part[1]]
+                found = rfft2(tile)
+                found *= spectrum
+                found = irfft2(found, shape, overwrite_x=True)[reach[0] :, reach[1] :]
+                into[:] = found[: into.shape[0], : into.shape[1]]
 
 
 convolve_fft = Kernel("kernel_density", numpy=convolve_fft_numpy)
+
+
+# ---- errors and work
+
+
+def binning_error(size: tuple[float, float], power: int) -> float:
+    """Return how far linear interpolation between pixels of ``size`` (radii) may lie from the kernel, in peaks.
+
+    Quartic: second derivatives are at most 8 peaks a squared radius, so c^2 / 8 times that along each axis. Printed: 2,
+    and at the rim the slope jumps by 2 peaks a radius, which adds a quarter of the jump times c.
+    """
+    if power == 2:
+        return float(sum(c * c for c in size))
+    return float(sum(c * c / 4 + c / 2 for c in size))
+
+
+def spacing_error(uneven: float, power: int) -> float:
+    """Return how far a kernel may lie from one whose distances are wrong by the share ``uneven``, in peaks."""
+    return (1.01 if power == 2 else 2.02) * uneven
+
+
+def rounding_error(reach: tuple[int, int]) -> float:
+    """Return what the rounding of transforms may add for a weight of 1 anywhere in a tile, in peaks.
+
+    The error of a transform is a few roundings for each of its log2 steps; it grows with the sum of the kernel's
+    weights, at most one peak a pixel.
+    """
+    taps = (2 * reach[0] + 1) * (2 * reach[1] + 1)
+    steps = np.log2(64 * max(reach[0], 16) * max(reach[1], 16))
+    return float(8 * 2.0**-53 * steps * taps)
+
+
+def work_of_sums(points: int, radius: float) -> float:
+    """Return the work of adding points over ``radius`` pixels, in nanoseconds of one machine."""
+    return points * (20 + 10 * radius + 0.3 * radius**2)
+
+
+def work_of_transforms(points: int, pixels: int) -> float:
+    """Return the work of sharing points among pixels and transforming those, in nanoseconds of one machine."""
+    return 60.0 * points + 20.0 * pixels

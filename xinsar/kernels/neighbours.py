@@ -1,10 +1,11 @@
+# ruff: noqa: ARG001  (numba dictates the signatures of intrinsics)
 """Gi* of points: sums over the neighbours within a distance, the nearest ones, or a given matrix of weights.
 
 Points within a distance. The plane is cut into strips along the meridian and the points are sorted by strip, in a
 strip by easting. ``LANES`` points next to each other look at another strip together. Two bounds on the difference of
 northing, taken from the extremes of both strips, cut that strip into a middle part that lies within the distance of
 all of them, two parts whose points have to be tested one by one, and the rest. Prefix sums give the middle part in one
-subtraction; the four cuts only ever move east. Strips are thinner where points are dense, so that little is left to test.
+subtraction; the four cuts only ever move east. The denser the points, the thinner the strips, and the less is tested.
 
 Binary weights add whole numbers (fixed point), so neither the strips nor the order of the points can change a bit.
 Inverse distances are added in the order of strips on an absolute lattice, then easting, northing and value, which
@@ -32,7 +33,8 @@ SLACK = 1e-12
 FINEST = 64
 """Most strips to a distance."""
 DENSE = 125.0
-"""Neighbours, in the mean, for which strips as high as the distance cost least (measured; for m strips m * m times as many)."""
+"""Mean number of neighbours for which strips as high as the distance cost least (measured); m * m times as many for m
+strips to a distance."""
 INSERTION = 32
 """Most points of a bucket that are sorted by insertion."""
 CELLS = 1 << 16
@@ -64,7 +66,7 @@ class Field(NamedTuple):
     """What z needs to know of a field beside its values: ``unit`` is what the number 1 stands for in fixed point."""
 
     unit: float
-    count: float
+    number: float
     std: float
 
 
@@ -128,23 +130,46 @@ def _deal(strip: Any, source: Any, place: Any, index: Any, east: Any) -> None:
 
 
 @jit
-def _insert(east: Any, index: Any, first: int, last: int) -> None:
-    """Sort a few points by easting."""
+def _insert(keys: Any, carried: Any, first: int, last: int) -> None:
+    """Sort a few keys, and what they carry."""
     for i in range(first + 1, last):
-        key, carried = east[i], index[i]
+        key, load = keys[i], carried[i]
         at = i
-        while at > first and east[at - 1] > key:
-            east[at], index[at] = east[at - 1], index[at - 1]
+        while at > first and keys[at - 1] > key:
+            keys[at], carried[at] = keys[at - 1], carried[at - 1]
             at -= 1
-        east[at], index[at] = key, carried
+        keys[at], carried[at] = key, load
 
 
 @jit
-def _merge(east: Any, index: Any, first: int, last: int) -> None:
-    """Sort many points by easting."""
-    order = np.argsort(east[first:last], kind="mergesort")
-    keys, carried = east[first:last][order], index[first:last][order]
-    east[first:last], index[first:last] = keys, carried
+def _sift(keys: Any, carried: Any, first: int, root: int, number: int) -> None:
+    """Let the key at ``root`` of a heap that starts at ``first`` sink to its place."""
+    key, load = keys[first + root], carried[first + root]
+    child = 2 * root + 1
+    while child < number:
+        if child + 1 < number and keys[first + child] < keys[first + child + 1]:
+            child += 1
+        if not key < keys[first + child]:
+            break
+        keys[first + root], carried[first + root] = keys[first + child], carried[first + child]
+        root, child = child, 2 * child + 1
+    keys[first + root], carried[first + root] = key, load
+
+
+@jit
+def _sort(keys: Any, carried: Any, first: int, last: int) -> None:
+    """Sort keys, and what they carry: by insertion, or many of them in a heap."""
+    number = last - first
+    if number <= INSERTION:
+        _insert(keys, carried, first, last)
+        return
+    for root in range(number // 2 - 1, -1, -1):
+        _sift(keys, carried, first, root, number)
+    for end in range(number - 1, 0, -1):
+        key, load = keys[first], carried[first]
+        keys[first], carried[first] = keys[first + end], carried[first + end]
+        keys[first + end], carried[first + end] = key, load
+        _sift(keys, carried, first, 0, end)
 
 
 @jit
@@ -182,10 +207,8 @@ def _sort_strips(east: Any, index: Any, starts: Any) -> None:
         _fill_buckets(east, index, first, first + number, keys, carried, bucket, ends)
         start = 0
         for b in range(number):
-            if ends[b] - start > INSERTION:
-                _merge(east, index, first + start, first + ends[b])
-            elif ends[b] - start > 1:
-                _insert(east, index, first + start, first + ends[b])
+            if ends[b] - start > 1:
+                _sort(east, index, first + start, first + ends[b])
             start = ends[b]
 
 
@@ -198,6 +221,10 @@ def _filled(starts: Any) -> Any:
 
 def sort_points(north: Any, east: Any, present: Any, height: float) -> tuple[Any, Any]:
     """Return the points that are present, by strips ``height`` metres high and by easting, and where strips start."""
+    if north.size >= 2**31:
+        raise ValueError(
+            f"points: expected fewer than 2**31 in one call, got {north.size}; give them as Dask chunks"
+        )
     strip, number = _strip_numbers(north, present, height)
     starts = np.zeros(number + 1, np.int64)
     _count(strip, starts)
@@ -256,6 +283,17 @@ def _prefix_sums(values: Any, index: Any, mean: float, factor: float) -> Any:
     return prefix
 
 
+_REALS = ir.VectorType(ir.DoubleType(), LANES)
+_WHOLES = ir.VectorType(ir.IntType(64), LANES)
+
+
+def _spread(builder: Any, value: Any, lanes: Any) -> Any:
+    """Return a vector that holds ``value`` in every lane."""
+    nothing, first = ir.Constant(lanes, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(builder.insert_element(nothing, value, first), nothing, zeros)
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def _scan(
     typingctx: Any,
@@ -269,52 +307,49 @@ def _scan(
     count: Any,
     at: Any,
 ) -> Any:
-    """Test the points ``low`` to ``high`` against the lanes at ``group``; add those within the distance at ``at``."""
+    """Test the points ``low`` to ``high`` against the lanes at ``group``; add those within the distance at ``at``.
+
+    A vector holds the lanes, whatever the machine: compiled from a plain loop the sums would go through memory at
+    every point.
+    """
+    scaled = points.types[points.fields.index("half")] != types.none
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        reals, wholes = (ir.VectorType(kind, LANES) for kind in (ir.DoubleType(), ir.IntType(64)))
-
         def pointer(array: Any, kind: Any, offset: Any) -> Any:
             return builder.gep(context.make_array(kind)(context, builder, array).data, [offset])
 
-        def spread(value: Any, kind: Any) -> Any:
-            nothing, first = ir.Constant(kind, ir.Undefined), ir.Constant(ir.IntType(32), 0)
-            lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-            return builder.shuffle_vector(builder.insert_element(nothing, value, first), nothing, lanes)
-
-        def of_points(name: str, offset: Any) -> Any:
+        def place(name: str, offset: Any) -> Any:
             number = points.fields.index(name)
             return pointer(builder.extract_value(args[0], number), points.types[number], offset)
 
         def here(name: str) -> Any:
-            return builder.load(builder.bitcast(of_points(name, args[2]), reals.as_pointer()), align=8)
+            return builder.load(builder.bitcast(place(name, args[2]), _REALS.as_pointer()), align=8)
 
         def there(name: str, j: Any) -> Any:
-            return spread(builder.load(of_points(name, j)), reals)
+            return _spread(builder, builder.load(place(name, j)), _REALS)
 
-        scaled = points.types[points.fields.index("half")] != types.none
-        bound, one = spread(args[5], reals), ir.Constant(args[3].type, 1)
-        north, east, half = here("north"), here("east"), here("half") if scaled else None
-        sums = [
-            builder.bitcast(pointer(args[number], signature.args[number], args[8]), wholes.as_pointer())
-            for number in (6, 7)
-        ]
-        running = [cgutils.alloca_once_value(builder, builder.load(place, align=8)) for place in sums]
-        with cgutils.for_range_slice(builder, args[3], args[4], one) as (j, _):
+        def square(j: Any) -> Any:
             dy, dx = builder.fsub(north, there("north", j)), builder.fsub(east, there("east", j))
             if scaled:
                 dx = builder.fmul(dx, builder.fadd(half, there("half", j)))
-            square = builder.fadd(builder.fmul(dx, dx), builder.fmul(dy, dy))
-            within = builder.fcmp_ordered("<=", square, bound)
-            after, before = (
-                builder.load(pointer(args[1], prefix, place)) for place in (builder.add(j, one), j)
-            )
-            number = spread(builder.sub(after, before), wholes)
-            added = builder.select(within, number, ir.Constant(wholes, [0] * LANES))
-            builder.store(builder.add(builder.load(running[0]), added), running[0])
-            builder.store(builder.sub(builder.load(running[1]), builder.sext(within, wholes)), running[1])
-        for place, value in zip(sums, running, strict=True):
-            builder.store(builder.load(value), place, align=8)
+            return builder.fadd(builder.fmul(dx, dx), builder.fmul(dy, dy))
+
+        def value(j: Any) -> Any:
+            after, before = (builder.load(pointer(args[1], prefix, i)) for i in (builder.add(j, one), j))
+            return _spread(builder, builder.sub(after, before), _WHOLES)
+
+        bound, one = _spread(builder, args[5], _REALS), ir.Constant(args[3].type, 1)
+        north, east, half = here("north"), here("east"), here("half") if scaled else None
+        kept = [pointer(args[i], signature.args[i], args[8]) for i in (6, 7)]
+        kept = [builder.bitcast(start, _WHOLES.as_pointer()) for start in kept]
+        sums = [cgutils.alloca_once_value(builder, builder.load(start, align=8)) for start in kept]
+        with cgutils.for_range_slice(builder, args[3], args[4], one) as (j, _):
+            within = builder.fcmp_ordered("<=", square(j), bound)
+            added = builder.select(within, value(j), ir.Constant(_WHOLES, [0] * LANES))
+            builder.store(builder.add(builder.load(sums[0]), added), sums[0])
+            builder.store(builder.sub(builder.load(sums[1]), builder.sext(within, _WHOLES)), sums[1])
+        for start, lanes in zip(kept, sums, strict=True):
+            builder.store(builder.load(lanes), start, align=8)
         return context.get_dummy_value()
 
     whole = types.intp
@@ -325,7 +360,7 @@ def _scan(
 def _sweep_near(
     points: Any, prefix: Any, s: int, t: int, outer: float, limit: float, total: Any, count: Any
 ) -> None:
-    """Test the points of strip ``t`` that are not further away in easting than ``outer`` from a group of strip ``s``."""
+    """Test the points of strip ``t`` not further away in easting than ``outer`` from the groups of strip ``s``."""
     east, start, last, high = points.east, points.starts[s], points.starts[s + 1], points.starts[t + 1]
     a = d = points.starts[t]
     for group in range(start, last, LANES):
@@ -363,32 +398,34 @@ def _sweep(
 
 
 @jit
-def _easting(metres: float, half: Any, s: int, t: int) -> float:
+def _easting(metres: float, half: Any, s: int, t: int) -> Any:
     """Return metres between two strips or points as a difference of easting."""
     if half is None:
         return metres
-    return metres / (half[s] + half[t])  # type: ignore[no-any-return]
+    return metres / (half[s] + half[t])
 
 
 @jit
-def _square(north: Any, east: Any, half: Any, i: int, j: int) -> float:
+def _square(north: Any, east: Any, half: Any, i: int, j: int) -> Any:
     """Return the squared distance of two points."""
     dx, dy = _metres(east[i] - east[j], half, i, j), north[i] - north[j]
     return dx * dx + dy * dy
 
 
 @jit
-def _metres(easting: float, half: Any, i: int, j: int) -> float:
+def _metres(easting: float, half: Any, i: int, j: int) -> Any:
     """Return a difference of easting between two points in metres."""
     if half is None:
         return easting
-    return easting * (half[i] + half[j])  # type: ignore[no-any-return]
+    return easting * (half[i] + half[j])
 
 
 @jit
 def _bounds(points: Any, s: int, t: int, distance: float) -> tuple[float, float]:
-    """Return differences of easting: beyond the first no point of one strip has neighbours in the other, up to the
-    second all are neighbours (-1: none need be)."""
+    """Return two differences of easting between points of strips ``s`` and ``t``.
+
+    Beyond the first no two points lie within the distance, up to the second all do (negative: none need to).
+    """
     near = max(points.low[t] - points.high[s], points.low[s] - points.high[t], 0.0)
     far = max(points.high[t] - points.low[s], points.high[s] - points.low[t])
     square = distance * distance
@@ -401,10 +438,10 @@ def _bounds(points: Any, s: int, t: int, distance: float) -> tuple[float, float]
 @jit
 def _asked(points: Any, s: int, own: int) -> bool:
     """Tell whether strip ``s`` holds a point that is to be answered."""
+    asked = False
     for i in range(points.starts[s], points.starts[s + 1]):
-        if points.index[i] < own:
-            return True
-    return False
+        asked |= points.index[i] < own
+    return asked
 
 
 @jit
@@ -440,11 +477,13 @@ def _binary(points: Any, prefix: Any, distance: float, field: Any, own: int, out
         for i in range(starts[s], starts[s + 1]):
             if index[i] < own:
                 w, x = np.float64(count[i - starts[s]]), total[i - starts[s]] * field.unit
-                out[index[i]] = z_score(x, w, w, field.count, field.std)
+                out[index[i]] = z_score(x, w, w, field.number, field.std)
 
 
 @jit
-def _sample_cells(north: Any, east: Any, scale: Any, present: Any, distance: float, step: int, cells: Any) -> int:
+def _sample_cells(
+    north: Any, east: Any, scale: Any, present: Any, distance: float, step: int, cells: Any
+) -> int:
     """Count every ``step``-th point into a table of hashed cells, ``distance`` wide; return their number."""
     number = 0
     middle = -1
@@ -467,7 +506,7 @@ def _mean_neighbours(north: Any, east: Any, scale: Any, present: Any, distance: 
     cells = np.zeros(CELLS, np.int64)
     number = _sample_cells(north, east, scale, present, distance, step, cells)
     pairs = float((cells * (cells - 1)).sum()) / max(number, 1) - number / CELLS
-    return max(pairs, 0.0) * np.pi * step
+    return float(max(pairs, 0.0) * np.pi * step)
 
 
 def _fineness(mean: float) -> int:
@@ -488,14 +527,14 @@ def _settle(index: Any, north: Any, east: Any, starts: Any) -> None:
             while last < starts[s + 1] and east[index[last]] == east[index[first]]:
                 last += 1
             if last - first > 1:
-                run = index[first:last].copy()
-                index[first:last] = run[np.argsort(north[run], kind="mergesort")]
+                keys = north[index[first:last]]
+                _sort(keys, index[first:last], 0, keys.size)
             first = last
 
 
 @jit
 def _differences(values: Any, points: Any, mean: float) -> Any:
-    """Return the values less their mean; those of one place ascend."""
+    """Return the values less their mean; points at one place are brought into ascending order of them."""
     index, north, east = points.index, points.north, points.east
     differences = np.empty(index.size)
     for i in range(index.size):
@@ -506,13 +545,15 @@ def _differences(values: Any, points: Any, mean: float) -> Any:
         while last < index.size and east[last] == east[first] and north[last] == north[first]:
             last += 1
         if last - first > 1:
-            differences[first:last] = np.sort(differences[first:last])
+            _sort(differences, index, first, last)
         first = last
     return differences
 
 
 @jit
-def _add_inverse(points: Any, differences: Any, group: int, low: int, high: int, limit: float, sums: Any) -> None:
+def _add_inverse(
+    points: Any, differences: Any, group: int, low: int, high: int, limit: float, sums: Any
+) -> None:
     """Add ``w x``, ``w`` and ``w w`` of the points ``low`` to ``high`` that lie within the distance of the lanes."""
     for j in range(low, high):
         for lane in range(LANES):
@@ -525,7 +566,15 @@ def _add_inverse(points: Any, differences: Any, group: int, low: int, high: int,
 
 @jit
 def _inverse_group(
-    points: Any, differences: Any, s: int, group: int, distance: float, south: int, north: int, cuts: Any, sums: Any
+    points: Any,
+    differences: Any,
+    s: int,
+    group: int,
+    distance: float,
+    south: int,
+    north: int,
+    cuts: Any,
+    sums: Any,
 ) -> None:
     """Sum what the points of the strips ``south`` to ``north`` give to a group of strip ``s``."""
     east, starts = points.east, points.starts
@@ -559,7 +608,7 @@ def _inverse(points: Any, differences: Any, distance: float, field: Any, own: in
             for i in range(group, min(group + LANES, starts[s + 1])):
                 if index[i] < own:
                     x, w, w2 = sums[0, i - group], sums[1, i - group], sums[2, i - group]
-                    out[index[i]] = z_score(x, w, w2, field.count, field.std)
+                    out[index[i]] = z_score(x, w, w2, field.number, field.std)
 
 
 def _present(north: Any, east: Any, scale: Any, values: Any) -> Any:
@@ -641,6 +690,7 @@ def gi_star_points(
     """
     fields, all_moments = _flat(values, moments)
     out = np.full((len(fields), own), np.nan, values.dtype)
+    distance = float(distance)
     present = _present(north, east, scale, fields)
     if present.any():
         if strips is None:
@@ -709,11 +759,11 @@ def _tree_places(north: Any, east: Any, scale: Any) -> Any:
 
 
 @jit
-def _precedes(north: Any, east: Any, q: Any, i: int, j: int) -> bool:
+def _precedes(north: Any, east: Any, q: Any, i: int, j: int) -> Any:
     """Tell whether point ``i`` comes before ``j`` where both are equally far: southern, western, lower ones first."""
     if north[i] != north[j]:
-        return north[i] < north[j]  # type: ignore[no-any-return]
-    return east[i] < east[j] if east[i] != east[j] else q[i] < q[j]  # type: ignore[no-any-return]
+        return north[i] < north[j]
+    return east[i] < east[j] if east[i] != east[j] else q[i] < q[j]
 
 
 @jit
@@ -759,44 +809,76 @@ def _sure(reach: Any, tree_reach: Any, scale: Any) -> Any:
     return reach * (1 + slop) < tree_reach
 
 
-def _sums_of_nearest(north: Any, east: Any, scale: Any, q: Any, k: int) -> Any:
-    """Return for every point the sum of ``q`` over itself and its ``k`` nearest.
+def _search(points: Any, q: Any, members: Any, waiting: Any, k: int, total: Any) -> None:
+    """Write for the points ``waiting`` the sum of ``q`` over themselves and their ``k`` nearest among ``members``.
 
     The tree gives more candidates than asked for; where the last of them is not clearly further away than the k-th
-    neighbour (ties, places the tree sees a little differently), the search is repeated with twice as many.
+    neighbour (ties, places that the tree sees a little differently), the search is repeated with twice as many.
     """
     from scipy.spatial import cKDTree
 
-    places = _tree_places(north, east, scale)
-    tree = cKDTree(places)
-    half = None if scale is None else scale * 0.5
-    total, waiting = np.empty(q.size, np.int64), np.arange(q.size)
+    scale = None if points.half is None else points.half[: q.size] * 2
+    places = _tree_places(points.north[: q.size], points.east[: q.size], scale)
+    tree = cKDTree(places[members])
     number = k + 1 + max(SPARE, k // 16)
     while waiting.size:
-        number = min(number, q.size)
+        number = min(number, members.size)
         left = []
         for rows in np.array_split(waiting, -(-waiting.size * number // ROWS)):
             tree_reach, found = tree.query(places[rows], number)
             sums, reach = np.empty(rows.size, np.int64), np.empty(rows.size)
-            _sum_nearest(north, east, half, q, rows, found, k, sums, reach)
+            _sum_nearest(points.north, points.east, points.half, q, rows, members[found], k, sums, reach)
             total[rows] = sums
-            sure = _sure(reach, tree_reach[:, -1], None if scale is None else scale[rows])
-            left.append(rows[~sure])
-        waiting = np.concatenate(left) if number < q.size else waiting[:0]
+            left.append(rows[~_sure(reach, tree_reach[:, -1], None if scale is None else scale[rows])])
+        waiting = np.concatenate(left) if number < members.size else waiting[:0]
         number *= 2
+
+
+def _crowds(points: Any, number: int) -> tuple[Any, Any]:
+    """Return for every point where those at its place begin, and how many they are."""
+    first = np.ones(number, np.bool_)
+    first[1:] = (points.north[1:number] != points.north[: number - 1]) | (
+        points.east[1:number] != points.east[: number - 1]
+    )
+    begins = np.flatnonzero(first)
+    sizes = np.diff(begins, append=number)
+    return np.repeat(begins, sizes), np.repeat(sizes, sizes)
+
+
+def _sums_of_nearest(points: Any, q: Any, k: int) -> Any:
+    """Return for every point the sum of ``q`` over itself and its ``k`` nearest.
+
+    Points at one place stand next to each other, the lowest first. Only the first k + 1 of them can be among the
+    nearest of a point elsewhere, and where they are more than k they are their own nearest.
+    """
+    begin, size = _crowds(points, q.size)
+    rank = np.arange(q.size) - begin
+    total = np.empty(q.size, np.int64)
+    before = np.concatenate([[0], np.cumsum(q)])
+    crowded = np.flatnonzero(size > k)
+    start, among = begin[crowded], rank[crowded] <= k
+    total[crowded] = before[start + k + among] - before[start] + np.where(among, 0, q[crowded])
+    _search(points, q, np.flatnonzero(rank <= k), np.flatnonzero(size <= k), k, total)
     return total
 
 
 @jit
 def _score_all(index: Any, total: Any, w: float, field: Any, out: Any) -> None:
     for i in range(index.size):
-        out[index[i]] = z_score(total[i] * field.unit, w, w, field.count, field.std)
+        out[index[i]] = z_score(total[i] * field.unit, w, w, field.number, field.std)
 
 
-def _near_together(north: Any, east: Any, present: Any) -> Any:
-    """Return the points that are present in an order that keeps neighbours together: the tree answers it faster."""
-    extent = np.ptp(north[present])
-    return sort_points(north, east, present, extent / np.sqrt(north.size) or 1.0)[0]
+def _nearest_field(
+    north: Any, east: Any, scale: Any, values: Any, present: Any, moments: Any, k: int, out: Any
+) -> None:
+    """Write Gi* of one field; points are sorted, for the tree answers neighbours faster one after the other."""
+    height = np.ptp(north[present]) / np.sqrt(north.size) or 1.0
+    index, starts = sort_points(north, east, present, height)
+    _settle(index, north, east, starts)
+    points = _points(north, east, scale, index, starts)
+    factor, field = _fixed(moments)
+    q = np.rint(_differences(values, points, moments[1]) * factor).astype(np.int64)
+    _score_all(index, _sums_of_nearest(points, q, k), k + 1.0, field, out)
 
 
 def gi_star_nearest(north: Any, east: Any, scale: Any, values: Any, moments: Any, *, k: int) -> Any:
@@ -814,18 +896,14 @@ def gi_star_nearest(north: Any, east: Any, scale: Any, values: Any, moments: Any
     out = np.full(fields.shape, np.nan, values.dtype)
     for field, numbers, z in zip(fields, all_moments, out, strict=True):
         present = _present(north, east, scale, field[None])
-        if not present.any():
-            continue
-        if np.count_nonzero(present) <= k:
+        valid = np.count_nonzero(present)
+        if 0 < valid <= k:
             raise ValueError(
-                f"k: expected fewer neighbours than there are valid points, got k={k} and "
-                f"{np.count_nonzero(present)} valid points; choose a smaller k or more points"
+                f"k: expected fewer neighbours than there are valid points, got k={k} and {valid} valid points; "
+                "choose a smaller k or more points"
             )
-        kept = _near_together(north, east, present)
-        factor, about = _fixed(numbers)
-        q = np.rint((field[kept].astype(np.float64) - numbers[1]) * factor).astype(np.int64)
-        total = _sums_of_nearest(north[kept], east[kept], None if scale is None else scale[kept], q, k)
-        _score_all(kept, total, k + 1.0, about, z)
+        if valid:
+            _nearest_field(north, east, scale, field, present, numbers, k, z)
     return out.reshape(values.shape)
 
 
@@ -844,7 +922,7 @@ def _sparse(starts: Any, columns: Any, weights: Any, values: Any, mean: float, f
                 x += weights[at] * (value - mean)
                 w += weights[at]
                 w2 += weights[at] * weights[at]
-        out[i] = z_score(x, w, w2, field.count, field.std)
+        out[i] = z_score(x, w, w2, field.number, field.std)
 
 
 def gi_star_sparse(matrix: Any, values: Any, moments: Any) -> Any:

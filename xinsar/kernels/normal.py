@@ -69,8 +69,8 @@ def polynomial(typingctx: Any, x: Any, coefficients: Any) -> Any:
 
 
 @jit
-def _two_sided_p(values: Any, curve: Any, growth: Any, far: float, out: Any) -> None:
-    """Write p of every z of a contiguous 1-D array."""
+def fill_p(values: Any, curve: Any, growth: Any, far: float, out: Any) -> None:
+    """Write p of every z, both contiguous and 1-D; ``out`` may be longer."""
     for i in range(values.size):
         given = np.float64(values[i])
         size = abs(given)
@@ -94,7 +94,7 @@ def _numpy(z: Any) -> Any:
     values = np.ascontiguousarray(z, np.float32 if single else np.float64)
     out = np.empty_like(values)
     chosen = (CURVE_32, GROWTH_32, FAR_32) if single else (CURVE_64, GROWTH_64, FAR_64)
-    _two_sided_p(values.reshape(-1), *chosen, out.reshape(-1))  # type: ignore[call-arg]
+    fill_p(values.reshape(-1), *chosen, out.reshape(-1))  # type: ignore[call-arg]
     return out.reshape(z.shape)
 
 

@@ -72,25 +72,12 @@ def _cells(x: Any, y: Any, first: int, last: int, columns: Any, rows: Any, out: 
 
 
 @jit
-def _starts(cells: Any, pixels: int) -> Any:
-    """Return where each pixel's points begin once they are sorted by pixel, (pixels + 1)."""
-    starts = np.zeros(pixels + 1, np.int64)
-    for cell in cells:
-        if cell >= 0:
-            starts[cell + 1] += 1
-    return np.cumsum(starts)
-
-
-@jit
-def _order(cells: Any, starts: Any) -> Any:
-    """Return the numbers of the points sorted by pixel, those outside left out."""
-    free = starts[:-1].copy()
-    order = np.empty(starts[-1], np.int64)
-    for k in range(cells.size):
-        if cells[k] >= 0:
-            order[free[cells[k]]] = k
-            free[cells[k]] += 1
-    return order
+def _end_of_run(cells: Any, first: int) -> int:
+    """Return where the run of equal cells that begins at ``first`` ends."""
+    last = first + 1
+    while last < cells.size and cells[last] == cells[first]:
+        last += 1
+    return last
 
 
 @jit
@@ -159,41 +146,66 @@ def _statistic(values: Any, which: int) -> Any:
 
 
 @jit
-def _fill(values: Any, order: Any, starts: Any, which: int, scratch: Any, out: Any) -> None:
-    """Write the statistic of each pixel's values to ``out``, NaN where it has none."""
-    for p in range(out.size):
-        number = _gather(values, order[starts[p] : starts[p + 1]], scratch)
-        _sort(scratch[:number])
-        out[p] = _statistic(scratch[:number], which) if number else np.nan
+def _fill(values: Any, order: Any, cells: Any, which: int, scratch: Any, out: Any) -> None:
+    """Write the statistic of each run of equal cells to ``out``; cells without a valid value are left as they are."""
+    first = 0
+    while first < cells.size:
+        last = _end_of_run(cells, first)
+        number = _gather(values, order[first:last], scratch)
+        if number:
+            _sort(scratch[:number])
+            out[cells[first]] = _statistic(scratch[:number], which)
+        first = last
 
 
-def _sorted_points(x: Any, y: Any, first: int, last: int, lattice: Lattice) -> tuple[Any, Any]:
-    """Return the points of rows [first, last) sorted by pixel, and where each pixel's points begin."""
-    x, y = (np.ascontiguousarray(a, np.float64) for a in (x, y))
+@jit
+def _tally(cells: Any, out: Any) -> None:
+    for cell in cells:
+        if cell >= 0:
+            out[cell] += 1
+
+
+def _cells_of(x: Any, y: Any, first: int, last: int, lattice: Lattice) -> Any:
+    """Return each point's pixel within rows [first, last), -1 elsewhere."""
+    x, y = (np.ascontiguousarray(a, np.float64).reshape(-1) for a in (x, y))
     cells = np.empty(x.size, np.int64)
     columns, rows = (lattice.columns, lattice.x, lattice.dx), (lattice.rows, lattice.y, lattice.dy)
     _cells(x, y, first, last, columns, rows, cells)
-    starts = _starts(cells, (last - first) * lattice.columns)
-    return _order(cells, starts), starts
+    return cells
+
+
+def _sorted_points(cells: Any) -> tuple[Any, Any]:
+    """Return the numbers of the points that lie in a pixel, sorted by pixel, and these pixels."""
+    order = np.argsort(cells)
+    cells = cells[order]
+    inside = np.searchsorted(cells, 0)
+    return order[inside:], cells[inside:]
 
 
 def _rasterize(
-    x: Any, y: Any, values: Any, first: int, last: int, *, lattice: Lattice, statistic: str, dtype: Any
+    x: Any, y: Any, values: Any, first: int, last: int, *, lattice: Lattice, statistic: str
 ) -> Any:
-    order, starts = _sorted_points(x, y, first, last, lattice)
-    scratch = np.empty(int(np.diff(starts).max(initial=0)))
+    order, cells = _sorted_points(_cells_of(x, y, first, last, lattice))
+    scratch = np.empty(order.size)
     leading = values.shape[:-1]
-    out = np.empty((*leading, starts.size - 1), dtype)
+    dtype = np.result_type(values.dtype, np.float32)
+    out = np.full((*leading, (last - first) * lattice.columns), np.nan, dtype)
     for place in np.ndindex(*leading):
         line = np.ascontiguousarray(values[place])
-        _fill(line, order, starts, STATISTICS.index(statistic), scratch, out[place])
+        _fill(line, order, cells, STATISTICS.index(statistic), scratch, out[place])
     return out.reshape(*leading, last - first, lattice.columns)
 
 
 def _count(x: Any, y: Any, _: Any, first: int, last: int, *, lattice: Lattice) -> Any:
-    _, starts = _sorted_points(x, y, first, last, lattice)
-    return np.diff(starts).astype(np.int32).reshape(last - first, lattice.columns)
+    out = np.zeros((last - first) * lattice.columns, np.int32)
+    _tally(_cells_of(x, y, first, last, lattice), out)
+    return out.reshape(last - first, lattice.columns)
+
+
+def _within(x: Any, y: Any, *, lattice: Lattice) -> Any:
+    return (_cells_of(x, y, 0, lattice.rows, lattice) >= 0).reshape(np.shape(x))
 
 
 rasterize = Kernel("rasterize_points", numpy=_rasterize)
 count = Kernel("point_count", numpy=_count)
+within = Kernel("points within a grid", numpy=_within)

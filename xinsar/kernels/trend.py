@@ -14,7 +14,7 @@ import numpy as np
 
 from xinsar.backend import Kernel
 from xinsar.kernels._jit import jit
-from xinsar.kernels.normal import CURVE_32, CURVE_64, FAR_32, FAR_64, GROWTH_32, GROWTH_64, _two_sided_p
+from xinsar.kernels.normal import CURVE_32, CURVE_64, FAR_32, FAR_64, GROWTH_32, GROWTH_64, fill_p
 
 MIN_DATES = 4
 """Fewest valid dates with a trend: tables of S begin here."""
@@ -154,11 +154,11 @@ def _emerging(
         last = min(first + _PIXELS, z.shape[1])
         _load(z, first, rows)
         _count_pairs(rows, dates, one, zero, seen[5], seen[6])
-        _two_sided_p(rows.reshape(-1), curve, growth, far, p.reshape(-1))
+        fill_p(rows.reshape(-1), curve, growth, far, p.reshape(-1))
         _count_dates(rows, p, dates, alpha, one, zero, seen)
         for x in range(last - first):
             trend[first + x] = _score(int(seen[0, x]), int(seen[5, x]), int(seen[6, x]), rows[:dates, x])
-        _two_sided_p(trend[first:last], curve, growth, far, p[0])
+        fill_p(trend[first:last], curve, growth, far, p[0])
         _judge(trend[first:last], p[0], seen, alpha, category[first:last])
 
 

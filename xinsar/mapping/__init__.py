@@ -8,6 +8,8 @@
     sums up whole fields, chunk by chunk.
 ``pointwise``
     maps a function of aligned pixels.
+``along``
+    maps a function of all values along one dim.
 ``whole_images``
     maps a function that must see all of an image, one task an image.
 ``fold_pairs``
@@ -19,6 +21,7 @@ Data that is not lazy is handed to the function as it is. The function alone dec
 Dask only lends neighbours, so whole and chunked results agree to the last bit.
 """
 
+from xinsar.mapping.along import along
 from xinsar.mapping.blocks import (
     is_lazy,
     on_lattice,
@@ -34,6 +37,7 @@ from xinsar.mapping.points import by_place, onto_grid, whole_points
 
 __all__ = [
     "Fold",
+    "along",
     "by_place",
     "fold_pairs",
     "is_lazy",

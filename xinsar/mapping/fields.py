@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xinsar.mapping.again import again
+from xinsar.mapping.again import SUMS, again
 from xinsar.mapping.blocks import align_chunks, is_lazy, meta
 from xinsar.mapping.halo import lend
 
@@ -57,6 +57,7 @@ def _join_keeping(parts: Any, axis: tuple[int, ...], keepdims: bool) -> Any:  # 
 
 def _reduce_dask(partial: Any, finish: Any, data: Any, axes: tuple[int, ...], size: int) -> Any:
     import dask.array as da
+    from dask.base import tokenize
 
     data = again(data)
     ones = tuple((1,) * len(c) if a in axes else c for a, c in enumerate(data.chunks))
@@ -77,6 +78,7 @@ def _reduce_dask(partial: Any, finish: Any, data: Any, axes: tuple[int, ...], si
     return da.map_blocks(
         _finish,
         whole,
+        name=SUMS + tokenize(whole.name, finish, axes),
         finish=finish,
         axes=axes,
         drop_axis=axes,

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xinsar import schema
-from xinsar.mapping.along import along
+from xinsar.mapping import along
 from xinsar.operations import checks
 from xinsar.operations.fields import field_of
 from xinsar.operations.significance import p_value_of

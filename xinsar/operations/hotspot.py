@@ -79,7 +79,7 @@ def getis_ord(
     NaN: a missing value has no weight and stays NaN. NaN as well where all values are equal, where the neighbourhood
     holds every valid value, and for points without a finite place. Sums are exact (values in fixed point, 40 bits
     from the mean to the farthest value), so neither chunks nor the order of points change a bit of the result.
-    Where a p value of float32 falls below 1e-38 it is 0.
+    A p value of float32 is 0 from a z score of 14.2 on.
 
     Geographic grids and points go by metres on the ellipsoid. ``significant`` needs a second pass over lazy data.
     Ready-made weights and ``k`` need all points in memory at once; the distance does not.
@@ -98,7 +98,7 @@ def getis_ord(
     >>> velocity.x.attrs["units"] = "m"
     >>> velocity[18:22, 18:22] = 0.05
     >>> hot = xinsar.getis_ord(velocity, 30)
-    >>> int(hot.hot_spot.argmax() // 40) in range(18, 22)
+    >>> bool(hot.hot_spot[20, 20] > 2)
     True
     """
     field = floating(field_of(data))

@@ -6,7 +6,6 @@ real data is (beside the checkout, or in $XINSAR_TEST_DATA) and otherwise left a
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,9 @@ def moving_series(area: Any, dates: int = 36) -> tuple[xr.DataArray, Any]:
     time = np.linspace(0, 1, dates)
     largest_first = np.argsort(np.argsort(-area.truth["area"].values))
     ways = [list(COURSES)[i % len(COURSES)] for i in largest_first]
-    speeds = np.array([COURSES[way](time) for way in ways]).T * np.sign(area.truth.los_velocity_ascending.values)
+    speeds = np.array([COURSES[way](time) for way in ways]).T * np.sign(
+        area.truth.los_velocity_ascending.values
+    )
     months = [gaussian_filter(0.02 * body_map(area, speed), 1.5) for speed in speeds]
     noise = rng.normal(0, 0.008, (dates, *months[0].shape))
     days = np.datetime64("2021-01-15", "ns") + (time * 3 * 365).astype("m8[D]")
@@ -131,10 +132,17 @@ def getis_ord(area: Any) -> None:
 
 def velocity(ds: xr.Dataset, ax: Any, limit: float = 30) -> None:
     """Draw a velocity map."""
-    style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
-    drawn = plot._draw_map(ds.velocity * 1e3, ax, **style)[1]
-    plot._colour_bar(ax, drawn, TOWARD)
-    ax.set_title("velocity", loc="left")
+    field_map(ds.velocity * 1e3, ax, TOWARD, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    title(ax, "velocity")
+
+
+def field_map(array: xr.DataArray, ax: Any, label: str, **style: Any) -> None:
+    """Draw a map with its colour bar, missing pixels grey, without ticks."""
+    drawn = array.plot.imshow(ax=ax, add_colorbar=False, interpolation="nearest", **style)
+    ax.set_title("")
+    ax.set_facecolor("0.75")
+    ax.set_aspect(1 / np.cos(np.radians(float(array.y.mean()))) if abs(array.y).max() <= 90 else 1)
+    ax.figure.colorbar(drawn, cax=ax.inset_axes([1.04, 0, 0.045, 1]), label=label)
     bare(ax)
 
 
@@ -152,7 +160,7 @@ def hot_spot_map(area: Any) -> None:
     _save(figure, "hot_spot_map")
 
 
-def kernel_density(area: Any) -> None:
+def kernel_density() -> None:
     """Draw both kernels, what each holds within a distance, and the density of points."""
     d = np.linspace(0, 1.15, 400)
     room = np.maximum(1 - d**2, 0)
@@ -215,8 +223,7 @@ def rasterize_points(area: Any) -> None:
     velocity(made, axes[1], 10)
     for ax, name in zip(axes, ("6000 points", "median in pixels of 100 m", "number of points"), strict=True):
         title(ax, name)
-    drawn = plot._draw_map(made.point_count.where(made.point_count > 0), axes[2], cmap="viridis", vmin=0)[1]
-    plot._colour_bar(axes[2], drawn, "points in a pixel")
+    field_map(made.point_count.where(made.point_count > 0), axes[2], "points in a pixel", vmin=0)
     bare(*axes)
     _save(figure, "rasterize_points")
 
@@ -286,7 +293,7 @@ def hot_spots_maoxian(folder: Path) -> None:
     axes[1].set(xlim=(103.6585, 103.6685), ylim=(32.0752, 32.0836))
     for ax, name in zip(axes, ("velocity before the failure", "hot spots at the head"), strict=True):
         title(ax, name)
-        ax.set_facecolor("white")
+        ax.set_facecolor("0.88")
         outline.boundary.plot(ax=ax, color="black", lw=1.2, aspect=None)
     _save(figure, "hot_spots_maoxian")
 
@@ -296,10 +303,12 @@ TEXT = """\
 |---|---|---|---|---|---|
 {rows}
 
-Most of each set is "significant", because neighbours share their noise; that is the warning above, in numbers. Beyond five spreads there are, on Kirishima, two places and nothing else: Iwo-yama ({iwo:.0f} m
-from the strongest pixel of its uplift) and the crater of Shinmoe-dake; on Campi Flegrei one body, the bowl of uplift at Pozzuoli ({pozzuoli:.1f} km from the town to the largest z; the satellite looks from the east, so
-the east side, which also moves outward, is the strongest); above Xinmo {cold} points at the head of the slope that failed in 2017; in Amsterdam nothing. With the velocities of Amsterdam dealt
-out anew at random, {shuffled:.1f} % stay significant.
+Much of each set is "significant", because neighbours share their noise: the warning above, in numbers. Beyond
+five spreads there are, on Kirishima, two places and nothing else: Iwo-yama (largest z {iwo:.0f} m from the pixel
+that rises fastest) and the crater of Shinmoe-dake with its rims. On Campi Flegrei it is one body, the bowl of
+uplift at Pozzuoli (largest z {pozzuoli:.1f} km east of the town, as is to be expected where the east side also moves
+outward, toward a satellite in the east). Above Xinmo it is {cold} points at the head of the slope that failed in
+2017, in Amsterdam nothing. With the velocities of Amsterdam dealt out anew at random, {shuffled:.1f} % are significant.
 """
 
 
@@ -319,7 +328,7 @@ def measure(name: str, ds: xr.Dataset, distance: float) -> tuple[str, xr.Dataset
     return f"| {' | '.join(cells)} |", hot
 
 
-def apart(ds: xr.Dataset, hot: xr.Dataset, place: tuple[float, float]) -> float:
+def apart(hot: xr.Dataset, place: tuple[float, float]) -> float:
     """Return how far the largest z lies from a longitude and latitude, metres."""
     from pyproj import Geod
 
@@ -343,8 +352,8 @@ def page(folders: dict[str, Path]) -> str:
     iwo = float(kirishima.x[179]), float(kirishima.y[181])
     return TEXT.format(
         rows="\n".join(rows),
-        iwo=apart(kirishima, hots[0], iwo),
-        pozzuoli=apart(campi, hots[1], (14.1225, 40.8236)) / 1000,
+        iwo=apart(hots[0], iwo),
+        pozzuoli=apart(hots[1], (14.1225, 40.8236)) / 1000,
         cold=int((stands_out(hots[2].hot_spot) < 0).sum()),
         shuffled=100 * float(xinsar.getis_ord(shuffled, 10, fdr=True).significant.mean()),
     )
@@ -353,11 +362,16 @@ def page(folders: dict[str, Path]) -> str:
 def main() -> None:
     """Draw all of them, and write the page."""
     area = scene()
-    for draw in (getis_ord, hot_spot_map, kernel_density, emerging_hot_spots, rasterize_points):
+    for draw in (getis_ord, hot_spot_map, emerging_hot_spots, rasterize_points):
         draw(area)
+    kernel_density()
     folders = {name: _real(name) for name in (KIRISHIMA, CAMPI_FLEGREI, MAOXIAN, AMSTERDAM)}
     found = {name: folder for name, folder in folders.items() if folder is not None}
-    pictures = {KIRISHIMA: hot_spots_kirishima, CAMPI_FLEGREI: hot_spots_campi_flegrei, MAOXIAN: hot_spots_maoxian}
+    pictures = {
+        KIRISHIMA: hot_spots_kirishima,
+        CAMPI_FLEGREI: hot_spots_campi_flegrei,
+        MAOXIAN: hot_spots_maoxian,
+    }
     for name in set(pictures) & set(found):
         pictures[name](found[name])
     if len(found) == len(folders):

@@ -327,6 +327,9 @@ def main() -> None:
     snow_mask(_real("sentinel2-clips"))
     if folder := _real("mexico-city-s1-gamma-stack"):
         stack_unwrapped(folder)
+    import hotspots
+
+    hotspots.main()
 
 
 if __name__ == "__main__":

@@ -414,6 +414,21 @@ def test_valid_values_are_counted_and_infinite_ones_refused(machine):
         machine.call(dense.valid, values)
 
 
+def test_kernel_density_from_beginning_to_end(emulated, monkeypatch):
+    values = field((2, 30, 40), np.float64, seed=20)
+    coords = {"y": -10.0 * np.arange(30), "x": 10.0 * np.arange(40)}
+    array = xr.DataArray(values, dims=("time", "y", "x"), coords=coords)
+    array["x"].attrs["units"] = "m"
+    calls = [lambda a: xinsar.kernel_density(a, 45), lambda a: xinsar.kernel_density(a, 45, target=17)]
+    wanted = [call(array).density for call in calls]
+    for name in ("splat", "convolve"):
+        monkeypatch.setattr(density, name, Kernel("emulated", numpy=getattr(dense, name)))
+    monkeypatch.setattr(density, "valid", dense.valid)
+    for call, whole in zip(calls, wanted, strict=True):
+        np.testing.assert_array_equal(call(array).density, whole)
+        np.testing.assert_array_equal(call(array.chunk(y=11, x=13)).density, whole)
+
+
 # ---- what the emulator alone can tell
 
 

@@ -77,6 +77,13 @@ def test_a_constant_field_has_no_spread_at_all():
         assert (count, mean, std, peak) == (1000, value, 0, 0)
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_spreads_whose_square_no_float_holds(size):
+    count, mean, std, _ = moments_of(sums_of(size * np.array([1.0, 3.0, 5.0, 7.0])))
+    assert (count, mean) == (4, pytest.approx(4 * size, rel=1e-15))
+    assert std == pytest.approx(sqrt(5) * size, rel=1e-14)
+
+
 def test_integers_are_taken_as_numbers():
     assert moments_of(sums_of(np.array([1, 2, 3])))[:2] == (3, 2)
 

@@ -265,6 +265,40 @@ def test_vertical_and_east_become_one(tmp_path):
     same_in_chunks(tmp_path, ds)
 
 
+def test_components_with_other_dates(tmp_path):
+    """Dates of either component are kept; a component is NaN at a date it lacks."""
+    up, east = tile(tmp_path, "E40N28")
+    changed(east, ",20190114", ",20190115")
+    ds = quiet(tmp_path)
+    assert ds.sizes["time"] == 4
+    assert np.isnan(ds.displacement.sel(component="up")[3]).all()
+    assert np.isnan(ds.displacement.sel(component="east")[2]).all()
+    np.testing.assert_array_equal(ds.displacement.sel(component="east")[3], quiet(east).displacement[2])
+    same_in_chunks(tmp_path, ds, sizes=(3,))
+
+
+def test_two_points_in_one_cell(tmp_path):
+    tile(tmp_path, "E40N28", CELLS, east=[*CELLS, CELLS[0]])
+    with pytest.raises(ValueError, match="one point per cell of the grid"):
+        open_points(tmp_path)
+
+
+def test_degrees_where_there_is_no_grid(tmp_path):
+    path = line_of_sight(tmp_path / L2B, easting="e_", northing="n_")
+    ds = quiet(path)
+    assert xinsar.grid.crs_of(ds).to_epsg() == 4326
+    np.testing.assert_array_equal(ds.x, [12.1, 12.101, 12.102, 12.103])
+    assert ds.x.units == "degrees_east"
+
+
+def test_direction_without_a_heading(tmp_path):
+    """The vector tells it: the satellite of a descending, right-looking orbit stands in the east."""
+    for heading, direction in ((347.64, "ascending"), (192.0, "descending")):
+        attrs = quiet(line_of_sight(tmp_path / L2B, heading=heading, track_angle="a_")).attrs
+        assert attrs["orbit_direction"] == direction
+        assert "heading" not in attrs
+
+
 def test_tiles_join_along_point(tmp_path):
     tile(tmp_path, "E40N28")
     tile(tmp_path, "E41N28", [(1000, 0), (1001, 1)])
@@ -775,7 +809,7 @@ def frame(path: Path):
     import geopandas as gpd
     import pandas as pd
 
-    table = pd.read_csv(path, dtype={"pid": str})
+    table = pd.read_csv(path, dtype={"pid": object})
     return gpd.GeoDataFrame(
         table, geometry=gpd.points_from_xy(table.easting, table.northing), crs="EPSG:3035"
     )
@@ -980,6 +1014,16 @@ def test_stamps_like_table_says_what_it_assumes(tmp_path):
     assert ds.attrs["product"] == "ps_table"
     np.testing.assert_array_equal(ds.velocity, np.float32([-3e-3, 1e-3]))
     xr.testing.assert_identical(quiet(path, product="ps_table"), ds)
+
+
+def test_ps_table_needs_a_place_and_a_velocity(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"ps_table needs a column of velocities.*lon, lat, height; rename yours"
+    ):
+        open_points(written(tmp_path / "a.csv", "lon,lat,height\n1,2,3\n"), product="ps_table")
+    for product in ("ps_table", "table"):
+        with pytest.raises(ValueError, match=r"expected columns that tell where the points are .*got a, vel"):
+            open_points(written(tmp_path / "b.csv", "a,vel\n1,2\n"), product=product)
 
 
 def test_coordinates_without_crs_open_and_operations_ask_for_it(tmp_path):

@@ -570,14 +570,15 @@ def _contour(ax: Axes, strength: xr.DataArray, level: _Level) -> Any:
 
 
 def _without_specks(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Fill what is missing within two pixels of a value with the nearest one, so that single gaps cut no line."""
-    from scipy.ndimage import distance_transform_edt
+    """Fill gaps up to four pixels wide with the nearest values, so that they cut no line."""
+    from scipy.ndimage import binary_closing, distance_transform_edt
 
-    missing = np.isnan(values)
-    if missing.all() or not missing.any():
+    valid = np.isfinite(values)
+    if valid.all() or not valid.any():
         return values
-    distance, nearest = distance_transform_edt(missing, return_indices=True)
-    return np.where(distance <= 2, values[tuple(nearest)], np.nan)
+    nearest = distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    kept = valid | binary_closing(valid, np.ones((3, 3)), iterations=2)
+    return np.where(kept, values[tuple(nearest)], np.nan)
 
 
 def points(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import inf, nan, nextafter, sqrt
+from math import inf, ldexp, nan, nextafter, sqrt
 from typing import Any
 
 import numpy as np
@@ -218,11 +218,9 @@ def moments_of(sums: Sums) -> tuple[float, float, float, float]:
 
 
 def _root(variance: Fraction) -> float:
-    """Return the square root of an exact variance."""
-    try:
-        return sqrt(variance)
-    except OverflowError:
-        return inf
+    """Return the square root of an exact variance, whose own value a float64 may be too small to hold."""
+    half = (variance.numerator.bit_length() - variance.denominator.bit_length()) // 2
+    return ldexp(sqrt(variance / Fraction(4) ** half), half)
 
 
 def moments(sums: Any) -> Any:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xinsar.backend import array_namespace
-from xinsar.kernels.cuda.source import OPTIONS, THREADS, Program
+from xinsar.kernels.cuda.source import OPTIONS, THREADS, Disc, Program, Source
 from xinsar.kernels.phasor import ANY_PHASE, PHASE_LIMIT, legal, planes, prepare
 
 if TYPE_CHECKING:
+    from xinsar.kernels.exact import Sums
     from xinsar.kernels.gradient import Edges
     from xinsar.kernels.rate import Rate
 
-_F, _I = np.float32, np.int32
+_F, _I, _D, _L = np.float32, np.int32, np.float64, np.int64
 FILTER_ROWS, STACK_ROWS, RATE_ROWS, HEIGHT_ROWS = 8, 7, 5, 2
 """Rows a thread walks down; where it keeps sums of them in registers, as many as fit (window 5, without spilling)."""
 
@@ -39,7 +41,7 @@ def device() -> Device:
 
 
 @cache
-def compiled(program: Program) -> Callable[..., None]:
+def compiled(program: Program | Source | Disc) -> Callable[..., None]:
     """Return the kernel of ``program``; CuPy compiles it once per device and keeps the result on disk."""
     import cupy
 
@@ -47,7 +49,11 @@ def compiled(program: Program) -> Callable[..., None]:
 
 
 def run(
-    program: Program, grid: tuple[int, ...], threads: int, shared_bytes: int, args: tuple[Any, ...]
+    program: Program | Source | Disc,
+    grid: tuple[int, ...],
+    threads: int,
+    shared_bytes: int,
+    args: tuple[Any, ...],
 ) -> None:
     """Launch a kernel on the current stream."""
     kernel: Any = compiled(program)
@@ -246,3 +252,222 @@ def mean_square(rho: Any) -> Any:
     low = xp.minimum(place.astype(_I), _I(len(table) - 2))
     part = place - low.astype(_F)
     return table[low] * (_F(1) - part) + table[low + 1] * part
+
+
+# ---- sums of fields and Gi*
+
+
+def real(values: Any) -> tuple[Any, str]:
+    """Return a contiguous array of floating numbers, and what C calls their type."""
+    values = array_namespace(values).ascontiguousarray(values)
+    if values.dtype not in (_F, _D):
+        values = values.astype(_D)
+    return values, "float" if values.dtype == _F else "double"
+
+
+def exact_sums(values: Any) -> Sums:
+    """Return the exact sums of the valid values of an array: the twin of exact.py, equal to it."""
+    from xinsar.kernels import exact
+
+    values, kind = real(values)
+    if not values.size:
+        return exact.Sums()
+    program = _sums_program(kind)
+    limits = np.iinfo(_L)
+    found = np.zeros(4 + 4 * exact._SLICES, _L)
+    found[2:4] = limits.max, -limits.max
+    found = array_namespace(values).asarray(found)
+    blocks = min(-(-values.size // (8 * THREADS)), 8 * device().processors)
+    blocks = max(blocks, -(-values.size // exact._FLUSH))
+    run(program, (blocks,), THREADS, 16 * exact._SLICES, (values, _L(values.size), found))
+    count, infinite, low, high, *parts = found.tolist()
+    if infinite:
+        raise ValueError(exact.INFINITE)
+    if not count:
+        return exact.Sums()
+    total, squares = (_whole(parts[k : k + 2 * exact._SLICES]) for k in (0, 2 * exact._SLICES))
+    return exact.Sums(count, exact._ordered(low), exact._ordered(high), total, squares)
+
+
+def _sums_program(kind: str) -> Source:
+    from xinsar.kernels import exact
+
+    numbers = {
+        "THREADS": THREADS,
+        "EACH": 8,
+        "SLICE": exact.SLICE,
+        "ZERO": exact._ZERO,
+        "SLICES": exact._SLICES,
+    }
+    return Source(
+        "sums", "exact_sums", (("VALUE", kind), ("DOUBLE", int(kind == "double")), *numbers.items())
+    )
+
+
+def _whole(halves: list[int]) -> int:
+    """Return the number whose slices are given in two parts: their low 32 bits, and the rest."""
+    from xinsar.kernels.exact import SLICE
+
+    number = len(halves) // 2
+    pairs = zip(halves[:number], halves[number:], strict=True)
+    return sum((low + (high << 32)) << (SLICE * i) for i, (low, high) in enumerate(pairs) if low or high)
+
+
+def gi_star(values: Any, rows: Any, moments: Any, *, table: Any) -> Any:
+    """Return Gi* of planes (..., y, x): the twin of disk.py, equal to it.
+
+    A disc that is the same in all rows, and small, gets a kernel of its own; others are summed up row by row.
+    """
+    shape = values.shape
+    values, kind = real(values)
+    planes = values.reshape(prod(shape[:-2]), *shape[-2:])
+    moments = np.broadcast_to(moments, (*shape[:-2], 4)).reshape(len(planes), 4)
+    out = array_namespace(values).empty_like(planes)
+    if not planes.size:
+        return out.reshape(shape)
+    discs = Discs.of(table, rows, *shape[-2:])
+    alone = discs.alone()
+    if alone is not None:
+        program = Disc(alone, discs.shift, kind, even=shape[-1] % 2 == 0)
+        _walk_down(program, discs, planes, moments, out)
+    else:
+        for plane, numbers, result in zip(planes, moments, out, strict=True):
+            _row_by_row(discs, kind, plane, numbers, result)
+    return out.reshape(shape)
+
+
+@dataclass(frozen=True)
+class Discs:
+    """The discs of an image: ``table`` (kind, row offset), the kind of each row, and how numbers are packed."""
+
+    table: Any
+    rows: Any
+    shift: int
+    bits: int
+
+    @classmethod
+    def of(cls, table: Any, rows: Any, height: int, width: int) -> Discs:
+        """Return the discs as the CPU takes them: no larger than the image."""
+        from xinsar.kernels.disk import _BITS, _FEW, _clipped, pixels
+
+        table = _clipped(table, height, width)[0]
+        number = max(pixels(row) for row in table).bit_length()
+        shift = number if number <= _FEW else 0
+        return cls(table.astype(_I), np.asarray(rows, _I), shift, min(_BITS, 62 - shift - number))
+
+    def alone(self) -> tuple[int, ...] | None:
+        """Return the half-widths of the only disc, if there is but one and it is small."""
+        kind = self.rows[0]
+        widths = tuple(int(w) for w in self.table[kind] if w >= 0)
+        small = len(widths) - 1 <= Disc.MOST[0] and widths[0] <= Disc.MOST[1]
+        return widths if self.shift and small and (self.rows == kind).all() else None
+
+
+def _units(discs: Discs, moments: Any) -> Any:
+    """Return the power of two that takes the values of each plane to whole numbers."""
+    from xinsar.kernels.exact import fixed_point
+
+    return np.array([fixed_point(numbers[3], discs.bits) for numbers in moments])
+
+
+def roots(pixels: int, moments: Any, units: Any) -> Any:
+    """Return what sums of whole numbers are divided by to give z, and one divided by that: (plane, pixels + 1, 2).
+
+    NaN where there is no z: the numbers of pixels at hand run from 0 to ``pixels``.
+    """
+    n, std = moments[:, :1], moments[:, 2:3]
+    count = np.arange(pixels + 1.0)
+    room = n * count - count * count
+    sound = (room > 0) & (std > 0) & (n > 1)
+    with np.errstate(all="ignore"):
+        size = std * np.sqrt(np.where(sound, room, 1.0) / (n - 1.0)) * units[:, None]
+        size[~sound] = np.nan
+        return np.stack([size, 1 / size], axis=-1)
+
+
+def _walk_down(program: Disc, discs: Discs, planes: Any, moments: Any, out: Any) -> None:
+    """Run the kernel of one disc on all planes."""
+    xp = array_namespace(planes)
+    units = _units(discs, moments)
+    scales = np.stack([moments[:, 1], units], axis=-1)
+    number, height, width = planes.shape
+    layers, across = min(number, 65535), -(-width // program.columns)
+    at_once = program.blocks * device().processors
+    high = strip_rows(height, across * layers, at_once, 2 * program.reach + program.ROWS)
+    args = (
+        planes,
+        xp.asarray(scales),
+        xp.asarray(roots(program.pixels, moments, units)),
+        *map(_I, (number, height, width, high)),
+        out,
+    )
+    grid = (across, -(-height // high), layers)
+    run(program, grid, program.THREADS, program.shared_bytes, args)
+
+
+def strip_rows(height: int, across: int, at_once: int, halo: int) -> int:
+    """Return the rows of a strip that keep all multiprocessors busy; each strip reads ``halo`` rows more.
+
+    ``across`` strips lie beside each other, ``at_once`` of them run together.
+    """
+
+    def cost(pieces: int) -> tuple[int, int]:
+        return -(-across * pieces // at_once) * (-(-height // pieces) + halo), pieces
+
+    return -(-height // min(range(1, max(height // 32, 1) + 1), key=cost))
+
+
+RUNNING_BYTES = 2**29
+"""Memory that running sums take at once, where windows are not larger than that."""
+
+
+def _row_by_row(discs: Discs, kind: str, plane: Any, numbers: Any, out: Any) -> None:
+    """Sum up discs of any size in one plane, strip after strip: first their pixels, where they do not fit beside."""
+    from xinsar.kernels.disk import BOTH, COUNT, TOTAL
+
+    xp = array_namespace(plane)
+    height, width = plane.shape
+    reach = discs.table.shape[1] - 1
+    rows = max(RUNNING_BYTES // (8 * (width + 1)) - 2 * reach, 2 * reach, 32)
+    kinds, table = xp.asarray(discs.rows), xp.asarray(discs.table)
+    for begin in range(0, height, rows):
+        end = min(begin + rows, height)
+        counts = xp.empty((0 if discs.shift else end - begin, width), _I)
+        for what in (BOTH,) if discs.shift else (COUNT, TOTAL):
+            _strip(discs, what, kind, plane, numbers, (begin, end), (kinds, table, counts), out)
+
+
+def _strip(
+    discs: Discs,
+    what: int,
+    kind: str,
+    plane: Any,
+    numbers: Any,
+    rows: tuple[int, int],
+    arrays: tuple[Any, ...],
+    out: Any,
+) -> None:
+    """Make the running sums that a strip of rows needs, and sum up its discs."""
+    kinds, table, counts = arrays
+    height, width = plane.shape
+    reach = discs.table.shape[1] - 1
+    start, stop = max(rows[0] - reach, 0), min(rows[1] + reach, height)
+    along = array_namespace(plane).empty((stop - start, width + 1), np.uint64)
+    n, mean, std, _ = map(_D, numbers)
+    (unit,) = _units(discs, numbers[None])
+    packed = (_I(what), _I(discs.shift))
+    program = rows_program(kind, "running_sums")
+    args = (plane, _I(width), _I(start), *packed, mean, _D(unit), along)
+    run(program, (stop - start,), THREADS, 8 * THREADS // 32, args)
+    back = _D(1 / unit if unit > 0 else np.nan)
+    args = (plane, along, kinds, table, *map(_I, (reach, width, *rows, start, stop)), *packed, back, n, std)
+    grid = (-(-width // 32), -(-(rows[1] - rows[0]) // 32))
+    run(rows_program(kind, "gi_star_rows"), grid, THREADS, 0, (*args, counts, out))
+
+
+def rows_program(kind: str, name: str) -> Source:
+    """Return a kernel of rows.cu."""
+    from xinsar.kernels.disk import BOTH, COUNT, TOTAL
+
+    numbers = {"THREADS": THREADS, "EACH": 4, "BOTH": BOTH, "COUNT": COUNT, "TOTAL": TOTAL}
+    return Source("rows", name, (("VALUE", kind), *numbers.items()))

@@ -80,6 +80,84 @@ class Program:
         return [f"#define {name} {value}" for name, value in values.items()]
 
 
+@dataclass(frozen=True)
+class Source:
+    """One kernel of a file that needs nothing but names set to ``values``."""
+
+    file: str
+    name: str
+    values: tuple[tuple[str, int | str], ...]
+
+    def source(self) -> str:
+        """Return the complete CUDA source."""
+        defined = [f"#define {name} {value}" for name, value in self.values]
+        return "\n".join([*defined, (Path(__file__).parent / f"{self.file}.cu").read_text(encoding="utf-8")])
+
+
+@dataclass(frozen=True)
+class Disc:
+    """The kernel of disc.cu for one disc: half-widths of its rows, from the centre; ``shift`` bits count its pixels.
+
+    ``even``: rows of the image hold an even number of pixels.
+    """
+
+    half_widths: tuple[int, ...]
+    shift: int
+    value: str
+    even: bool
+
+    THREADS = 128
+    ROWS = 4
+    MOST = 16, 24
+    """Rows and columns beside the centre that registers have room for."""
+
+    file = "disc"
+    name = "gi_star"
+
+    @property
+    def reach(self) -> int:
+        """Rows below the centre."""
+        return len(self.half_widths) - 1
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the disc."""
+        return 2 * sum(2 * w + 1 for w in self.half_widths) - (2 * self.half_widths[0] + 1)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that a multiprocessor is to hold; their registers are cut for that."""
+        return 3 if self.reach <= 8 and self.half_widths[0] <= 10 else 2
+
+    @property
+    def columns(self) -> int:
+        """Columns of a strip."""
+        return 2 * self.THREADS
+
+    @property
+    def shared_bytes(self) -> int:
+        """Shared memory of a block: rows that are added while the next ones are made, and what z divides by."""
+        loaded = self.columns + 2 * _even(self.half_widths[0])
+        return 2 * self.ROWS * loaded * 8 + (self.pixels + 1) * 16
+
+    def source(self) -> str:
+        """Return the complete CUDA source."""
+        values: dict[str, int | str] = {
+            "VALUE": self.value,
+            "THREADS": self.THREADS,
+            "BLOCKS": self.blocks,
+            "ROWS": self.ROWS,
+            "REACH": self.reach,
+            "WIDE": self.half_widths[0],
+            "HALF_WIDTHS": ", ".join(map(str, self.half_widths)),
+            "PIXELS": self.pixels,
+            "SHIFT": self.shift,
+            "EVEN": int(self.even),
+            "SHARED_BYTES": self.shared_bytes,
+        }
+        return Source(self.file, self.name, tuple(values.items())).source()
+
+
 def _even(number: int) -> int:
     """Return ``number`` rounded up to an even one."""
     return number + number % 2

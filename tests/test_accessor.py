@@ -12,7 +12,15 @@ import xinsar
 from tests.helpers import built_lazily, in_chunks, random_cube, same_bits
 from xinsar.accessor import DataArrayAccessor, DatasetAccessor, DataTreeAccessor
 
+ON_FIELDS = (
+    "getis_ord",
+    "hot_spot_map",
+    "kernel_density",
+    "emerging_hot_spots",
+    "rasterize_points",
+)
 ON_DATASET = (
+    *ON_FIELDS,
     "coherence_filter",
     "phase_gradient",
     "phase_gradient_stack",
@@ -29,6 +37,34 @@ def parameters(function):
 @pytest.mark.parametrize("name", ON_DATASET)
 def test_methods_have_the_arguments_and_defaults_of_their_functions(name):
     assert parameters(getattr(DatasetAccessor, name)) == parameters(getattr(xinsar, name))
+
+
+@pytest.mark.parametrize("name", ON_FIELDS)
+def test_maps_and_points_have_the_same_methods_as_arrays(name):
+    assert parameters(getattr(DataArrayAccessor, name)) == parameters(getattr(xinsar, name))
+
+
+def test_signatures_of_the_hot_spot_contract():
+    anywhere, named = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    found = parameters(xinsar.getis_ord)
+    assert found["distance"] == (None, anywhere)
+    wanted = {"weights": "binary", "k": None, "fdr": False, "over": None}
+    assert {name: found[name] for name in wanted} == {name: (value, named) for name, value in wanted.items()}
+    found = parameters(xinsar.kernel_density)
+    assert found["radius"] == (inspect.Parameter.empty, anywhere)
+    wanted = {"weights": None, "target": None, "kernel": "quartic", "method": "auto"}
+    assert {name: found[name] for name in wanted} == {name: (value, named) for name, value in wanted.items()}
+    found = parameters(xinsar.hot_spot_map)
+    assert (found["distance"][1], found["radius"], found["target"]) == (
+        anywhere,
+        (None, named),
+        (None, named),
+    )
+    found = parameters(xinsar.emerging_hot_spots)
+    assert (found["distance"][1], found["alpha"]) == (anywhere, (0.05, named))
+    found = parameters(xinsar.rasterize_points)
+    assert (found["target"][1], found["statistic"]) == (anywhere, ("median", named))
+    assert parameters(xinsar.open_points) == {"product": ("auto", named), "chunks": (None, named)}
 
 
 def test_signature_of_the_contract():

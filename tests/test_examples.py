@@ -17,9 +17,9 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 _FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def _run(script: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+def _run(script: Path, folder: Path, *arguments: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-W", "error::FutureWarning", str(script)],
+        [sys.executable, "-W", "error::FutureWarning", str(script), *map(str, arguments)],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -38,6 +38,28 @@ def test_example_runs(script: Path, tmp_path: Path) -> None:
     done = _run(script, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+
+
+KNOWN = {
+    "06_hot_spots_points": (
+        ["maoxian-landslide-ps-stamps"],
+        ["97 points, 74 of them in the outline", "11 points, 15% of those inside, 0% of those outside"],
+    ),
+    "07_hot_spots_maps": (
+        ["kirishima-alos2-mintpy", "campi-flegrei-licsbas"],
+        ["49 m from Iwo-yama", "55 m from the crater of Shinmoe-dake", "1491 m from Pozzuoli"],
+    ),
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", KNOWN)
+def test_example_finds_what_is_known_in_real_data(name: str, real_data, tmp_path: Path) -> None:
+    folders, said = KNOWN[name]
+    done = _run(ROOT / "examples" / f"{name}.py", tmp_path, *map(real_data, folders))
+    assert done.returncode == 0, done.stderr
+    assert not [words for words in said if words not in done.stdout], done.stdout
+    assert "no known place" not in done.stdout
 
 
 @pytest.mark.parametrize("page", ["docs/quickstart.md"])

@@ -267,7 +267,7 @@ def test_vertical_and_east_become_one(tmp_path):
 
 def test_components_with_other_dates(tmp_path):
     """Dates of either component are kept; a component is NaN at a date it lacks."""
-    up, east = tile(tmp_path, "E40N28")
+    _, east = tile(tmp_path, "E40N28")
     changed(east, ",20190114", ",20190115")
     ds = quiet(tmp_path)
     assert ds.sizes["time"] == 4
@@ -992,7 +992,7 @@ def test_parquet_without_geometry(tmp_path):
 def test_parquet_without_pyarrow_names_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(
-        MissingExtraError, match=r"reading a\.parquet needs the package 'pyarrow'.*pip install"
+        MissingExtraError, match=r"reading a\.parquet needs the package 'pyarrow'.*xinsar\[parquet\]"
     ):
         open_points(written(tmp_path / "a.parquet", b"PAR1"))
 

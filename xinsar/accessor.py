@@ -63,6 +63,28 @@ class _FieldOperations:
     def hot_spot_map(self, distance: float, *, radius: float | None = None, target: Any = None) -> xr.Dataset:
         return hotspot.hot_spot_map(self._source, distance, radius=radius, target=target)
 
+    @_documented(density.kernel_density)
+    def kernel_density(
+        self,
+        radius: float,
+        *,
+        weights: Any = None,
+        target: Any = None,
+        kernel: str = "quartic",
+        method: str = "auto",
+    ) -> xr.Dataset:
+        return density.kernel_density(
+            self._source, radius, weights=weights, target=target, kernel=kernel, method=method
+        )
+
+    @_documented(emerging.emerging_hot_spots)
+    def emerging_hot_spots(self, distance: float, *, alpha: float = 0.05, over: Any = None) -> xr.Dataset:
+        return emerging.emerging_hot_spots(self._source, distance, alpha=alpha, over=over)
+
+    @_documented(rasterize.rasterize_points)
+    def rasterize_points(self, target: Any, *, statistic: str = "median") -> xr.Dataset:
+        return rasterize.rasterize_points(self._source, target, statistic=statistic)
+
 
 class DatasetAccessor(_FieldOperations):
     """Operations on a cube, a stack or points."""

@@ -192,11 +192,18 @@ def _room(rows: Any, j: int, north: float) -> float:
 @jit
 def _rooms(rows: Any, j: int, north: float) -> tuple[float, float, float, float]:
     """Return the room of ROWS rows."""
-    return _room(rows, j, north), _room(rows, j + 1, north), _room(rows, j + 2, north), _room(rows, j + 3, north)
+    return (
+        _room(rows, j, north),
+        _room(rows, j + 1, north),
+        _room(rows, j + 2, north),
+        _room(rows, j + 3, north),
+    )
 
 
 @jit
-def _chords(u: float, north: float, rows: Any, narrow: float, first: int, last: int, box: Any, chords: Any) -> None:
+def _chords(
+    u: float, north: float, rows: Any, narrow: float, first: int, last: int, box: Any, chords: Any
+) -> None:
     """Write where the chords of a point begin in the groups of rows [first, last], and how long they are, in LANES.
 
     All of them before any is used: so the processor knows the length of its next loop in time, worth a third of it all.
@@ -211,7 +218,7 @@ def _chords(u: float, north: float, rows: Any, narrow: float, first: int, last: 
         begin = (int(near) - left) // LANES
         i = np.uint64(group - first)
         chords[i, 0] = begin
-        chords[i, 1] = (int(far) + 1 - left) // LANES + 1 - begin if near <= far else 0
+        chords[i, 1] = (int(np.ceil(far)) - left) // LANES + 1 - begin if near <= far else 0
 
 
 @jit
@@ -280,7 +287,21 @@ def _add_points(
             if weight == weight:
                 half = None if halves is None else halves[p]
                 _add_point(
-                    u, v, north, half, weight, rows, row_half, step, narrow, reach, box, power, chords, stride, flat
+                    u,
+                    v,
+                    north,
+                    half,
+                    weight,
+                    rows,
+                    row_half,
+                    step,
+                    narrow,
+                    reach,
+                    box,
+                    power,
+                    chords,
+                    stride,
+                    flat,
                 )
 
 
@@ -396,7 +417,7 @@ def splat_numpy(
 
 
 def _stride(columns: int) -> int:
-    """Return the length of rows that hold ``columns``: an odd number of cache lines, so that rows share no cache set."""
+    """Return the length of rows for ``columns``: an odd number of cache lines, so that rows share no cache set."""
     return (-(-columns // LANES) | 1) * LANES
 
 
@@ -427,7 +448,7 @@ def _fill(
         top, bottom, left, right = box
         total[:] = 0
         near = cells.around(box, reach + 1, narrow + 1)
-        _add_points(points, half, cells.starts, near, *options, box, (0,) * power, chords, total)
+        _add_points(points, half, cells.starts, near, *options, box, (0,) * power, chords, total)  # type: ignore[call-arg]
         _store(total, scale, out[top - first : bottom - first, left:right])
 
 
@@ -462,44 +483,36 @@ def _load_tile(plane: Any, top: int, left: int, out: Any) -> bool:
 
 
 @jit
-def _add_columns(line: Any, middle: int, d: int, square: float, sums: Any) -> None:
-    """Add the pixels ``d`` columns to the left and right to the three sums of a row."""
+def _add_columns(line: Any, middle: int, d: int, square: float, once: Any, twice: Any, thrice: Any) -> None:
+    """Add the pixels ``d`` columns to the left and right to the three sums of a row: with ``square`` 0, 1 and 2 times."""
     a, b = np.uint64(middle - d), np.uint64(middle + d)
-    for x in range(np.uint64(sums.shape[1])):
+    for x in range(np.uint64(once.size)):
         both = line[a + x] + line[b + x]
-        once = square * both
-        sums[0, x] += both
-        sums[1, x] += once
-        sums[2, x] = fma(square, once, sums[2, x])
+        term = square * both
+        once[x] += both
+        twice[x] += term
+        thrice[x] = fma(square, term, thrice[x])
 
 
 @jit
-def _add_rows(sums: Any, factors: Any, above: int, below: int, total: Any) -> None:
+def _add_rows(
+    once: Any, twice: Any, thrice: Any, c0: float, c1: float, c2: float, above: int, below: int, total: Any
+) -> None:
     """Add the weighted sums of a row to the rows above and below it, which are one where it is the row itself."""
     a, b = np.uint64(above), np.uint64(below)
-    c0, c1, c2 = factors
     if above == below:
-        for x in range(np.uint64(sums.shape[1])):
-            total[a + x] += fma(c0, sums[0, x], fma(c1, sums[1, x], c2 * sums[2, x]))
+        for x in range(np.uint64(once.size)):
+            total[a + x] += fma(c0, once[x], fma(c1, twice[x], c2 * thrice[x]))
         return
-    for x in range(np.uint64(sums.shape[1])):
-        term = fma(c0, sums[0, x], fma(c1, sums[1, x], c2 * sums[2, x]))
+    for x in range(np.uint64(once.size)):
+        term = fma(c0, once[x], fma(c1, twice[x], c2 * thrice[x]))
         total[a + x] += term
         total[b + x] += term
 
 
 @jit
 def _spread_row(
-    line: Any,
-    middle: int,
-    y: int,
-    reach: int,
-    dy: float,
-    dx: float,
-    power: int,
-    sums: Any,
-    stride: int,
-    total: Any,
+    line: Any, middle: int, y: int, reach: int, dy: float, dx: float, power: int, sums: Any, stride: int, total: Any
 ) -> None:
     """Add a row of pixels of ``dy`` by ``dx`` to the rows up to ``reach`` above and below.
 
@@ -507,10 +520,10 @@ def _spread_row(
     three sums over d serve all k, each as far as its chord.
     """
     slots = 2 * reach + 1
-    x = np.uint64(middle)
-    for i in range(np.uint64(sums.shape[1])):
-        sums[0, i] = line[x + i]
-    sums[1:] = 0.0
+    once, twice, thrice = sums[0], sums[1], sums[2]
+    once[:] = line[middle : middle + once.size]
+    twice[:] = 0.0
+    thrice[:] = 0.0
     d = 0
     for k in range(reach, -1, -1):
         room = 1.0 - (k * dy) * (k * dy)
@@ -518,9 +531,10 @@ def _spread_row(
             continue
         while d < middle and room - ((d + 1) * dx) * ((d + 1) * dx) > 0.0:
             d += 1
-            _add_columns(line, middle, d, (d * dx) * (d * dx), sums)
-        factors = (room * room, -2.0 * room, 1.0) if power == 2 else (room, -1.0, 0.0)
-        _add_rows(sums, factors, (y - k) % slots * stride, (y + k) % slots * stride, total)
+            _add_columns(line, middle, d, (d * dx) * (d * dx), once, twice, thrice)
+        c0, c1, c2 = (room * room, -2.0 * room, 1.0) if power == 2 else (room, -1.0, 0.0)
+        above, below = (y - k) % slots * stride, (y + k) % slots * stride
+        _add_rows(once, twice, thrice, c0, c1, c2, above, below, total)
 
 
 @jit

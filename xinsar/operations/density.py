@@ -144,8 +144,8 @@ def kernel_density(
     history = checks.said(
         "kernel_density",
         radius=search.radius,
-        weights=_said(weights),
-        target=_said(target),
+        weights=_said(weights, "array"),
+        target=_said(target, "grid"),
         kernel=kernel,
         method=method,
     )
@@ -157,15 +157,9 @@ def kernel_density(
     return schema.assemble([named], data, history=history)
 
 
-def _said(value: Any) -> Any:
-    """Return how an argument appears in the history."""
-    return (
-        "array"
-        if isinstance(value, (xr.DataArray, np.ndarray))
-        else "grid"
-        if isinstance(value, xr.Dataset)
-        else value
-    )
+def _said(value: Any, name: str) -> Any:
+    """Return how an argument appears in the history: what is long by ``name``."""
+    return name if isinstance(value, (xr.Dataset, xr.DataArray)) or hasattr(value, "__array__") else value
 
 
 def _units(field: xr.DataArray) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, floor, isfinite
+from math import ceil, floor, isfinite, nan
 from numbers import Real
 from typing import Any
 
@@ -117,18 +117,19 @@ def _placed(grid: xr.DataArray, crs: Any, known: xr.DataArray | None = None) -> 
 
     dx, dy = step(grid, "x"), step(grid, "y")
     corner = float(grid["x"][0]) - dx / 2, float(grid["y"][0]) - dy / 2
-    placed: xr.DataArray = grid.rio.write_crs(crs).rio.write_transform(
-        Affine(dx, 0.0, corner[0], 0.0, dy, corner[1])
-    )
-    return placed
+    transform = Affine(dx, 0.0, corner[0], 0.0, dy, corner[1])
+    placed: xr.DataArray = grid.rio.write_crs(crs).rio.write_transform(transform)
+    return placed.rio.write_coordinate_system()  # type: ignore[no-any-return]
 
 
 def _extent(data: xr.Dataset | xr.DataArray) -> tuple[float, float, float, float]:
     """Return left, bottom, right, top of all places of ``data`` that are finite."""
     x, y = data["x"], data["y"]
     x, y = (a.where(np.isfinite(x) & np.isfinite(y)) for a in (x, y)) if x.dims == y.dims else (x, y)
-    ends = xr.Dataset({"left": x.min(), "bottom": y.min(), "right": x.max(), "top": y.max()}).compute()
-    left, bottom, right, top = (float(ends[name]) for name in ("left", "bottom", "right", "top"))
+    ends = {"left": x.min(), "bottom": y.min(), "right": x.max(), "top": y.max()} if x.size else {}
+    left, bottom, right, top = (
+        (float(end) for end in xr.Dataset(ends).compute().values()) if ends else (nan,) * 4
+    )
     if not isfinite(left + bottom):
         raise ValueError(
             "x: expected points with finite coordinates, got none; give target= a cube or an extent to map no point"

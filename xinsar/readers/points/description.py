@@ -9,7 +9,6 @@ import xarray as xr
 
 from xinsar.readers.discover import SourceLike
 from xinsar.readers.points.opening import open_points
-from xinsar.readers.points.registry import readers
 
 _TRACK = {
     "sensor": "",
@@ -57,6 +56,8 @@ def _line(name: str, text: str) -> str:
 
 
 def _title(ds: xr.Dataset) -> Iterator[str]:
+    from xinsar.readers.points.registry import readers
+
     name = str(ds.attrs.get("product", ""))
     reader = readers().get(name)
     yield _line("product", reader.title if reader else name or "points")

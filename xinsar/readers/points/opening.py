@@ -6,14 +6,17 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
 from xinsar.readers import discover
 from xinsar.readers.discover import SourceLike
 from xinsar.readers.messages import spell_files
-from xinsar.readers.points import assemble, registry
-from xinsar.readers.points.layout import Layout
+
+if TYPE_CHECKING:
+    from xinsar.readers.points.layout import Layout
+    from xinsar.readers.points.registry import Recognised
 
 
 def open_points(
@@ -77,6 +80,8 @@ def open_points(
     >>> print(ds.velocity.values, ds.velocity.units)
     [-0.0035  0.0002] m year-1
     """
+    from xinsar.readers.points import assemble, registry
+
     rows = _rows(chunks)
     source = source if isinstance(source, (str, os.PathLike)) else list(source)
     found = registry.recognise(discover.files(source), product, pointed_at=_pointed_at(source))
@@ -118,7 +123,7 @@ def _left_out(layouts: Sequence[Layout]) -> list[str]:
     return [f"columns that hold no numbers were left out: {', '.join(names[:5])}{more}"]
 
 
-def _unknown(found: registry.Recognised) -> list[str]:
+def _unknown(found: Recognised) -> list[str]:
     if not found.unknown:
         return []
     return [f"{len(found.unknown)} unknown files were left out: {spell_files(found.unknown)}"]

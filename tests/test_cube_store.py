@@ -654,3 +654,38 @@ def test_nothing_is_not_saved(tmp_path: Path, nothing: xr.Dataset | xr.DataTree)
     with pytest.raises(ValueError, match="obj: expected a dataset with at least one variable"):
         save_cube(nothing, tmp_path / "cube.zarr")
     assert not (tmp_path / "cube.zarr").exists()
+
+
+@pytest.mark.parametrize("chunks", [None, {"point": 3000}])
+def test_names_of_many_points(tmp_path, chunks):
+    """Texts of many points lie in an array of characters; metadata stay small and nothing is computed to write them."""
+    number = 10_000
+    names = np.array([f"P{k:05d}é"[: 3 + k % 5] for k in range(number)])
+    ds = xr.Dataset(
+        {"velocity": ("point", np.arange(number, dtype="f4"))},
+        {"id": ("point", names), "x": ("point", np.ones(number))},
+    )
+    save_cube(ds if chunks is None else ds.chunk(chunks), tmp_path / "a.zarr", progress=False)
+    assert (tmp_path / "a.zarr" / "id" / "zarr.json").stat().st_size < 5000
+    for how in ("auto", None):
+        found = open_cube(tmp_path / "a.zarr", chunks=how)
+        xr.testing.assert_identical(found.compute(), ds)
+        assert found.id.dtype == names.dtype
+
+
+def test_series_of_points_are_stored_in_the_chunks_they_come_in(tmp_path):
+    """One shard per chunk of points: each chunk is computed once, however many dates there are."""
+    import dask.array as da
+
+    calls = []
+    data = da.map_blocks(
+        lambda block: calls.append(1) or block,
+        da.ones((40, 9000), chunks=(40, 1000), dtype="f4"),
+        dtype="f4",
+        meta=np.ones((1, 1), "f4"),
+    )
+    ds = xr.Dataset({"displacement": (("time", "point"), data)})
+    calls.clear()
+    save_cube(ds, tmp_path / "a.zarr", progress=False)
+    assert len(calls) == 9
+    assert open_cube(tmp_path / "a.zarr").displacement.chunks == ((40,), (1000,) * 9)

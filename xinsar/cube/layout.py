@@ -174,6 +174,8 @@ def _fill(dtype: np.dtype[Any]) -> dict[str, Any]:
 
 def plan(name: str, variable: xr.Variable, *, chunks: Chunks, pack: bool) -> Plan:
     """Decide how ``variable`` is stored."""
+    if chunks == "auto" and "point" in variable.dims and variable.chunks is not None:
+        chunks = {dim: sizes[0] if dim == "point" else -1 for dim, sizes in variable.chunksizes.items()}
     layout = auto_chunks(variable.shape, variable.dims, variable.dtype.itemsize, chunks=chunks)
     packing = PACKINGS.get(name) if pack and variable.dtype.kind == "f" else None
     return Plan(tuple(map(str, variable.dims)), variable.shape, variable.dtype, layout, packing)

@@ -19,6 +19,12 @@ LABELS = "labels"
 FLAGS = (LABELS, "flag_values", "flag_meanings")
 """Attributes of a variable stored as numbers that stand for texts."""
 
+CHARACTERS = "characters"
+"""Attribute of a variable that holds the characters (code points) of texts along its last dim."""
+
+_MANY = 4096
+"""More texts than this are stored character by character, not as flags with the texts in attributes."""
+
 _SMALL = 2**20
 """One-dimensional variables up to this many bytes are written with the metadata."""
 
@@ -68,7 +74,7 @@ def prepare(ds: xr.Dataset, *, chunks: Chunks = "auto", pack: bool = False) -> T
     if "point" not in ds.dims:
         schema.check_cube(ds)
     out = geozarr.georeference(ds.copy())
-    out = out.assign({name: label(v) for name, v in out.variables.items() if _is_text(v)})
+    out = out.assign({name: _as_numbers(v, name) for name, v in out.variables.items() if _is_text(v)})
     out.attrs = {str(k): storable(v, f"attribute {k!r}") for k, v in out.attrs.items()}
     mapped = "spatial_ref" in out.coords
     for name, variable in out.variables.items():
@@ -93,6 +99,53 @@ def is_large(variable: xr.Variable) -> bool:
 
 def _is_text(variable: xr.Variable) -> bool:
     return variable.dtype.kind in "UST" or variable.dtype == object
+
+
+def _as_numbers(variable: xr.Variable, name: Hashable) -> xr.Variable:
+    """Return a variable of texts as numbers: characters of many texts on one dim, flags of a few."""
+    measured = (
+        variable.dtype.kind == "U" or variable.chunks is None
+    )  # lazy objects do not tell how long they are
+    if variable.ndim == 1 and variable.size > _MANY and measured:
+        return spell(variable, f"{name}_character")
+    return label(variable)
+
+
+def spell(variable: xr.Variable, dim: str) -> xr.Variable:
+    """Return texts as code points (uint32) along one more dim; texts still to be computed stay so."""
+    data: Any = variable.data if variable.dtype.kind == "U" else np.asarray(variable.values).astype(str)
+    width = max(data.dtype.itemsize // 4, 1)
+    if variable.chunks is None:
+        data = _code_points(data, width)
+    else:
+        import dask.array as da
+
+        chunks = (*data.chunks, (width,))
+        data = da.map_blocks(_code_points, data, width, dtype=np.uint32, chunks=chunks, new_axis=data.ndim)
+    return xr.Variable((*variable.dims, dim), data, {**variable.attrs, CHARACTERS: width})
+
+
+def _code_points(texts: np.ndarray[Any, Any], width: int) -> np.ndarray[Any, Any]:
+    return np.ascontiguousarray(texts.astype(f"<U{width}")).view("<u4").reshape(*texts.shape, width)
+
+
+def unspell(variable: xr.Variable) -> xr.Variable:
+    """Return code points as texts: the inverse of :func:`spell`."""
+    attrs = {k: v for k, v in variable.attrs.items() if k != CHARACTERS}
+    data = variable.data
+    if variable.chunks is None:
+        return xr.Variable(variable.dims[:-1], _texts(np.asarray(data)), attrs)
+    import dask.array as da
+
+    data = data.rechunk({data.ndim - 1: -1})
+    kind = f"<U{variable.shape[-1]}"
+    return xr.Variable(
+        variable.dims[:-1], da.map_blocks(_texts, data, dtype=kind, drop_axis=data.ndim - 1), attrs
+    )
+
+
+def _texts(codes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.ascontiguousarray(codes, "<u4").view(f"<U{codes.shape[-1]}")[..., 0]
 
 
 def label(variable: xr.Variable, known: list[str] | None = None) -> xr.Variable:

@@ -23,7 +23,7 @@ from xinsar.cube.place import (
     quiet_threads,
     require_cube,
 )
-from xinsar.cube.prepare import LABELS, is_large, unlabel
+from xinsar.cube.prepare import CHARACTERS, LABELS, is_large, unlabel, unspell
 
 Chunks = Literal["auto"] | Mapping[Hashable, int] | None
 
@@ -139,6 +139,8 @@ def opened(place: Place, path: str, chunks: Chunks = "auto") -> xr.Dataset:
             ds = ds.assign({name: unlabel(variable)})
         elif chunks is not None and name not in ds.indexes and is_large(variable):
             ds = ds.assign({name: _lazy(variable, array, chunks, place)})
+        if CHARACTERS in variable.attrs:
+            ds = ds.assign({name: unspell(ds.variables[name])})
     ds.attrs = {key: value for key, value in geozarr.without(ds.attrs).items() if key != MARK}
     return _clean(_ordered(ds, path, root))
 

@@ -184,7 +184,7 @@ INFINITE = (
 def _sums_cupy(values: Any) -> Sums:
     from xinsar.kernels.cuda.launch import exact_sums
 
-    return exact_sums(values)  # type: ignore[no-any-return]
+    return exact_sums(values)
 
 
 _sums = Kernel("exact sums", numpy=sums_of, cupy=_sums_cupy)
@@ -233,7 +233,7 @@ def moments(sums: Any) -> Any:
 
 
 @jit
-def fixed_point(peak: float, bits: int) -> float:
+def fixed_point(peak: float, bits: int) -> Any:
     """Return the power of two that takes ``peak`` to at most ``2**bits``; 0 where ``peak`` is 0 or not finite."""
     if not 0.0 < peak < np.inf:
         return 0.0

@@ -20,7 +20,8 @@ def lend(data: Any, depth: tuple[int, int]) -> Any:
     from dask.base import tokenize
     from dask.highlevelgraph import HighLevelGraph
 
-    depth = tuple(d if len(c) > 1 else 0 for d, c in zip(depth, data.chunks[-2:], strict=True))
+    rows, cols = (d if len(c) > 1 else 0 for d, c in zip(depth, data.chunks[-2:], strict=True))
+    depth = rows, cols
     if not any(depth):
         return data
     name = f"lend-{tokenize(data, depth)}"

@@ -36,7 +36,10 @@ def _disc_sums(plane: Any, radius: int) -> Any:
     for i in range(-radius, radius + 1):
         half = int(np.floor(np.sqrt(radius**2 - i**2)))
         rows = running[radius + i : radius + i + height]
-        out += rows[:, radius + half + 1 : radius + half + 1 + width] - rows[:, radius - half : radius - half + width]
+        out += (
+            rows[:, radius + half + 1 : radius + half + 1 + width]
+            - rows[:, radius - half : radius - half + width]
+        )
     return out
 
 

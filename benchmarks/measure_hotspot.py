@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,9 +199,11 @@ def _map_calls(field: Any) -> dict[str, Callable[[], Any]]:
         calls[f"r = {r}: xinsar z and p value"] = lambda r=r: both(field, r * data.PIXEL)
         calls[f"r = {r}: OpenCV"] = lambda r=r: hotspot_peers.gi_opencv(values, r)
         if r < 25:
-            calls[f"r = {r}: xarray-spatial convolution"] = lambda r=r: hotspot_peers.gi_xarray_spatial(field, r)
-            calls[f"r = {r}: xarray-spatial hotspots (not Gi*)"] = (
-                lambda r=r: hotspot_peers.xarray_spatial_hotspots(field, r)
+            calls[f"r = {r}: xarray-spatial convolution"] = lambda r=r: hotspot_peers.gi_xarray_spatial(
+                field, r
+            )
+            calls[f"r = {r}: xarray-spatial hotspots (not Gi*)"] = lambda r=r: (
+                hotspot_peers.xarray_spatial_hotspots(field, r)
             )
     return calls
 
@@ -230,7 +233,9 @@ def map_memories(field: Any) -> dict[str, float]:
         _store(field.chunk(y=_chunk(), x=_chunk()).to_dataset(name="velocity"), store)
         cases = [("numpy", "both", 1, 8), ("numpy", "both", 1, 25), ("zarr", "both", 2, 8)]
         if common.FULL:
-            cases += [(kind, what, n, 8) for kind in ("dask", "zarr") for what in ("one", "both") for n in (1, 2)]
+            cases += [
+                (kind, what, n, 8) for kind in ("dask", "zarr") for what in ("one", "both") for n in (1, 2)
+            ]
             cases += [("to_zarr", "both", n, r) for n in (1, 2) for r in (8, 25)]
         return {_named(*case): extra("map_memory", *case, store)["extra"] / field.nbytes for case in cases}
 
@@ -248,7 +253,9 @@ def points() -> dict[str, Any]:
     field = data.velocity_points()
     x, y, values = field.x.values, field.y.values, field.values
     result: dict[str, Any] = {"points": field.size, "distance": data.DISTANCE}
-    result["equal"] = {"SciPy tree": _point_equality(field, hotspot_peers.gi_pairs(x, y, values, data.DISTANCE))}
+    result["equal"] = {
+        "SciPy tree": _point_equality(field, hotspot_peers.gi_pairs(x, y, values, data.DISTANCE))
+    }
     crowds = {
         "half in towns": data.velocity_points(clustered=True),
         "all in towns": data.as_points(*data.clustered_places(field.size, share=1.0), values),
@@ -301,7 +308,9 @@ def two_threads(lazy: Any, call: Callable[[Any], Any]) -> dict[str, Any]:
     for _ in range(common.ROUNDS):
         for number in walls:
             with dask.config.set(scheduler="threads", num_workers=number):
-                seconds[number].append(cpu(lambda: walls[number].append(wall(lambda: call(lazy)))))
+                before = time.process_time()
+                walls[number].append(wall(lambda: call(lazy)))
+                seconds[number].append(time.process_time() - before)
     one, two = statistics.median(walls[1]), statistics.median(walls[2])
     return {
         "one": one,
@@ -328,7 +337,11 @@ def weights() -> Any:
 def density() -> dict[str, Any]:
     """Weighted points onto a grid, against binning + FFT and KDEpy."""
     field, target = weights(), data.target_grid()
-    result: dict[str, Any] = {"points": field.size, "shape": target.shape, "pixel": float(target.x[1] - target.x[0])}
+    result: dict[str, Any] = {
+        "points": field.size,
+        "shape": target.shape,
+        "pixel": float(target.x[1] - target.x[0]),
+    }
     x, y, w = field.x.values, field.y.values, field.values
     calls: dict[str, Callable[[], Any]] = {}
     for h in (500.0, 150.0):
@@ -336,7 +349,9 @@ def density() -> dict[str, Any]:
             calls[f"h = {h:g} m: xinsar {method}"] = lambda h=h, method=method: (
                 xinsar.kernel_density(field, h, target=target, method=method).density
             )
-        calls[f"h = {h:g} m: binning + FFT, float64"] = lambda h=h: hotspot_peers.density_fft(x, y, w, target, h)
+        calls[f"h = {h:g} m: binning + FFT, float64"] = lambda h=h: hotspot_peers.density_fft(
+            x, y, w, target, h
+        )
         calls[f"h = {h:g} m: binning + FFT, float32"] = lambda h=h: hotspot_peers.density_fft(
             x, y, w, target, h, np.float32
         )

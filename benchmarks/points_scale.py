@@ -96,7 +96,9 @@ def run(total: int, chunk: int, order: str, threads: int, folder: Path) -> dict[
     field = from_file(total, chunk, folder) if order == "csv" else simulated(total, chunk, order)
     store = folder / f"{order}-{total}.zarr"
     result: dict[str, Any] = {"order": order, "points": field.size, "chunk": chunk, "threads": threads}
-    with dask.config.set({"scheduler": "threads", "num_workers": threads, "temporary-directory": str(folder)}):
+    with dask.config.set(
+        {"scheduler": "threads", "num_workers": threads, "temporary-directory": str(folder)}
+    ):
         found = xinsar.getis_ord(field, data.DISTANCE)
         result["tasks"] = len(dict(found.hot_spot.data.__dask_graph__()))
         start = time.perf_counter(), time.process_time()

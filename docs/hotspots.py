@@ -1,4 +1,4 @@
-"""Draw the pictures of hot spots into docs/images and measure docs/operations/_hot_spots.md: ``make pictures``.
+"""Draw the pictures of hot spots into docs/images and measure docs/_hot_spots.md: ``make pictures``.
 
 Simulated pictures come from the scene of the others. The real ones, and the page, are made only where the folder of
 real data is (beside the checkout, or in $XINSAR_TEST_DATA) and otherwise left as they are.
@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from matplotlib.dates import ConciseDateFormatter
 from pictures import SEED, _real, _save
 from rasterio.features import rasterize
 from scipy.ndimage import gaussian_filter
@@ -19,7 +20,7 @@ from scipy.ndimage import gaussian_filter
 import xinsar
 from xinsar import plot, simulate
 
-PAGE = Path(__file__).parent / "operations" / "_hot_spots.md"
+PAGE = Path(__file__).parent / "_hot_spots.md"
 SPACING = 25.0
 TOWARD = "mm/year toward the satellite"
 
@@ -298,17 +299,37 @@ def hot_spots_maoxian(folder: Path) -> None:
     _save(figure, "hot_spots_maoxian")
 
 
+def open_points(folder: Path) -> None:
+    """Draw the points above Xinmo, and the series of some."""
+    points = xinsar.open_points(folder / "Maoxian_PS.csv")
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.6), width_ratios=(1, 1.25))
+    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.12, top=0.92, wspace=0.5)
+    plot.points(points, ax=axes[0])
+    speed = points.velocity.argsort().values
+    for name, some, color in (("fastest seven", speed[:7], "#0072B2"), ("slowest seven", speed[-7:], "0.6")):
+        series = points.displacement.isel(point=some) * 1000
+        axes[1].plot(points.time, series, color=color, lw=0.8, alpha=0.8)
+        axes[1].plot(points.time, series.median("point"), color=color, lw=2.4, label=name)
+    axes[1].set(ylabel="mm toward the satellite")
+    axes[1].xaxis.set_major_formatter(ConciseDateFormatter(axes[1].xaxis.get_major_locator()))
+    axes[1].legend(frameon=False, loc="lower left")
+    axes[1].grid(visible=True, color="0.9")
+    title(axes[1], "displacement, Xinmo")
+    _save(figure, "open_points")
+
+
 TEXT = """\
 | data | within | valid | hot, cold by `significant` | largest, smallest z | hot, cold beyond five spreads |
 |---|---|---|---|---|---|
 {rows}
 
-Much of each set is "significant", because neighbours share their noise: the warning above, in numbers. Beyond
-five spreads there are, on Kirishima, two places and nothing else: Iwo-yama (largest z {iwo:.0f} m from the pixel
-that rises fastest) and the crater of Shinmoe-dake with its rims. On Campi Flegrei it is one body, the bowl of
-uplift at Pozzuoli (largest z {pozzuoli:.1f} km east of the town, as is to be expected where the east side also moves
-outward, toward a satellite in the east). Above Xinmo it is {cold} points at the head of the slope that failed in
-2017, in Amsterdam nothing. With the velocities of Amsterdam dealt out anew at random, {shuffled:.1f} % are significant.
+Much of the maps and of Amsterdam is "significant", because neighbours share their noise: the warning above, in
+numbers. Beyond five spreads there are, on Kirishima, two places and nothing else: Iwo-yama (largest z {iwo:.0f} m
+from the pixel that rises fastest) and the crater of Shinmoe-dake with its rims. On Campi Flegrei it is one body, the
+bowl of uplift at Pozzuoli (largest z {pozzuoli:.1f} km east of the town, as is to be expected where the east side
+also moves outward, toward a satellite in the east). Above Xinmo it is {cold} points at the head of the slope that
+failed in 2017, in Amsterdam nothing. With the velocities of Amsterdam dealt out anew at random, {shuffled:.1f} % are
+significant.
 """
 
 
@@ -374,6 +395,8 @@ def main() -> None:
     }
     for name in set(pictures) & set(found):
         pictures[name](found[name])
+    if MAOXIAN in found:
+        open_points(found[MAOXIAN])
     if len(found) == len(folders):
         PAGE.write_text(page(found))
 

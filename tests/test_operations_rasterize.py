@@ -305,7 +305,17 @@ def test_one_pixel_holds_all():
     ds = make_points()
     out = rasterize_points(ds, (499_000, 4_999_000, 501_000, 5_001_000, 2000))
     assert out.velocity.shape == (1, 1)
-    assert float(out.velocity) == np.nanmedian(ds.velocity)
+    assert out.velocity.item() == np.nanmedian(ds.velocity)
+    assert out.point_count.item() == 300
+
+
+def test_a_single_row_in_degrees_has_the_height_of_its_own():
+    lon, lat = np.linspace(11.001, 11.099, 50), np.linspace(60.0001, 60.0089, 50)
+    lon, lat = np.append(lon, 11.05), np.append(lat, 59.9985)  # half a kilometre south of the row
+    ds = crs_on(xr.Dataset(coords={"x": ("point", lon), "y": ("point", lat)}), "EPSG:4326")
+    out = rasterize_points(ds, (11, 60, 11.1, 60.009, 1100))
+    assert out.sizes == {"y": 1, "x": 6}
+    assert int(out.point_count.sum()) == 50
 
 
 def test_lazy_points_with_a_resolution_stay_lazy_in_their_values():

@@ -6,7 +6,7 @@ with d the distance of p from what has the weight w, and power 2 (quartic, integ
 paper, integrates to 1.5). Missing weights count as absent. In what follows lengths are in units of the radius r.
 
 ``convolve``
-    pixels, tap after tap: rows above and below are folded first, then columns left and right.
+    pixels, row after row: three sums along each row serve all rows it is added to.
 ``convolve_fft``
     pixels, in tiles that begin at multiples of one number from the image's corner.
 ``splat``
@@ -75,12 +75,21 @@ def _valid(values: Any) -> int:
     return -1 if infinite else number
 
 
-def valid(values: Any) -> int:
+def valid_numpy(values: Any) -> int:
     """Return how many values are not missing; raise ValueError where one is infinite."""
     number = int(_valid(np.ascontiguousarray(values).reshape(-1)))
     if number < 0:
         raise ValueError(INFINITE)
     return number
+
+
+def _valid_cupy(values: Any) -> int:
+    from xinsar.kernels.cuda.density import valid as twin
+
+    return twin(values)
+
+
+valid = Kernel("kernel_density", numpy=valid_numpy, cupy=_valid_cupy)
 
 
 def partial_counts(block: Any, axes: tuple[int, ...]) -> Any:
@@ -448,11 +457,18 @@ def _fill(
         top, bottom, left, right = box
         total[:] = 0
         near = cells.around(box, reach + 1, narrow + 1)
-        _add_points(points, half, cells.starts, near, *options, box, (0,) * power, chords, total)  # type: ignore[call-arg]
+        options_of_tile = (*options, box, (0,) * power, chords, total)
+        _add_points(points, half, cells.starts, near, *options_of_tile)
         _store(total, scale, out[top - first : bottom - first, left:right])
 
 
-splat = Kernel("kernel_density", numpy=splat_numpy)
+def _splat_cupy(weights: Any, *places: Any, **options: Any) -> Any:
+    from xinsar.kernels.cuda.density import splat as twin
+
+    return twin(weights, *places, **options)
+
+
+splat = Kernel("kernel_density", numpy=splat_numpy, cupy=_splat_cupy)
 
 
 # ---- pixels, exact
@@ -484,7 +500,7 @@ def _load_tile(plane: Any, top: int, left: int, out: Any) -> bool:
 
 @jit
 def _add_columns(line: Any, middle: int, d: int, square: float, once: Any, twice: Any, thrice: Any) -> None:
-    """Add the pixels ``d`` columns to the left and right to the three sums of a row: with ``square`` 0, 1 and 2 times."""
+    """Add the pixels ``d`` columns to the left and right to three sums of a row: ``square`` 0, 1 and 2 times."""
     a, b = np.uint64(middle - d), np.uint64(middle + d)
     for x in range(np.uint64(once.size)):
         both = line[a + x] + line[b + x]
@@ -512,7 +528,16 @@ def _add_rows(
 
 @jit
 def _spread_row(
-    line: Any, middle: int, y: int, reach: int, dy: float, dx: float, power: int, sums: Any, stride: int, total: Any
+    line: Any,
+    middle: int,
+    y: int,
+    reach: int,
+    dy: float,
+    dx: float,
+    power: int,
+    sums: Any,
+    stride: int,
+    total: Any,
 ) -> None:
     """Add a row of pixels of ``dy`` by ``dx`` to the rows up to ``reach`` above and below.
 
@@ -605,7 +630,13 @@ def _planes(values: Any, number: Any, out: Any) -> Iterator[tuple[Any, bool, Any
         yield np.ascontiguousarray(values[place]), bool(there[place]), out[place]
 
 
-convolve = Kernel("kernel_density", numpy=convolve_numpy)
+def _convolve_cupy(values: Any, rows: Any, number: Any, **options: Any) -> Any:
+    from xinsar.kernels.cuda.density import convolve as twin
+
+    return twin(values, rows, number, **options)
+
+
+convolve = Kernel("kernel_density", numpy=convolve_numpy, cupy=_convolve_cupy)
 
 
 # ---- transforms
@@ -761,9 +792,9 @@ def rounding_error(reach: tuple[int, int]) -> float:
 
 def work_of_sums(points: int, radius: float) -> float:
     """Return the work of adding points over ``radius`` pixels, in nanoseconds of one machine."""
-    return points * (20 + 10 * radius + 0.3 * radius**2)
+    return points * (30 + 5 * radius + 0.17 * radius**2)
 
 
 def work_of_transforms(points: int, pixels: int) -> float:
     """Return the work of sharing points among pixels and transforming those, in nanoseconds of one machine."""
-    return 60.0 * points + 20.0 * pixels
+    return 40.0 * points + 20.0 * pixels

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xinsar import grid, schema
+from xinsar.backend import array_namespace, is_cupy
 from xinsar.mapping import is_lazy, neighbourhood, onto_grid, pointwise, reduce_fields, same_grid
 from xinsar.operations import checks
 from xinsar.operations.fields import field_of, floating, is_points, own_dims
@@ -19,11 +20,11 @@ METHODS = ("auto", "exact", "fft")
 
 MOST_UNEVEN = 1e-3
 """How far the size of rows may lie from their mean, as a share of it, where one transform serves all."""
-LONG_RADIUS = 64
+LONG_RADIUS = 48
 """Radius in pixels from which transforms beat sums on a raster's own grid."""
 FAINT_ERROR = 1e-3
 """Largest error of sharing points among pixels, as a share of the kernel's peak, that ``"auto"`` accepts."""
-MUCH_FASTER = 4.0
+MUCH_FASTER = 2.0
 """How many times faster binning must be before ``"auto"`` prefers it to exact sums over points."""
 _BLOCK = 2**24
 
@@ -109,8 +110,8 @@ def kernel_density(
     points within r and a pixel's diagonal. Rows of uneven size add 1.01 K times (``"printed"``: 2.02 K) their largest
     relative distance from the mean. The rounding of transforms adds less than 1e-9 K times the sum of all absolute
     weights (it also leaves values of that size where the density is 0); on a raster's own grid that is all.
-    ``"auto"`` takes transforms on a raster's own grid from a radius of 64 pixels, and for points where they save three
-    quarters of the work and the bound stays below K / 1000; elsewhere, and where rows are uneven, sums.
+    ``"auto"`` takes transforms on a raster's own grid from a radius of 48 pixels, and for points where they save half
+    of the work and the bound stays below K / 1000; elsewhere, on a GPU, and where rows are uneven, sums.
 
     Neither chunks nor strips change a bit of either method. For points without ``target`` coordinates that are not in
     memory are read at once, for the extent.
@@ -209,11 +210,8 @@ def _like(data: Any) -> xr.DataArray:
                 f"{missing[0]}: expected a coordinate {missing[0]}(point) with the place of every point, got none; "
                 f"assign it with assign_coords({missing[0]}=('point', values))"
             )
-        return (
-            data["x"]
-            .drop_attrs()
-            .assign_coords({n: c for n, c in data.coords.items() if c.dims in ((), ("point",))})
-        )
+        like: xr.DataArray = data["x"].drop_attrs(deep=False)
+        return like
     if isinstance(data, xr.Dataset) and {"y", "x"} <= set(data.dims):
         shape = data.sizes["y"], data.sizes["x"]
         coords = {n: c for n, c in data.coords.items() if set(c.dims) <= {"y", "x"}}
@@ -313,7 +311,7 @@ def _raster(field: xr.DataArray, search: Search, counts: xr.DataArray | None) ->
     from xinsar.kernels import density as kernels
 
     sizes = Sizes.of(field, search.radius)
-    if _raster_method(search.method, sizes) == "fft":
+    if _raster_method(_on_gpu(search, field).method, sizes) == "fft":
         bound = kernels.rounding_error(sizes.reach) + kernels.spacing_error(sizes.uneven, search.power)
         found = _transformed(field, search, sizes, _counts(field, counts))
         return _noted(found, "fft", bound * kernels.peak(search.radius))
@@ -363,6 +361,12 @@ def _even(uneven: float) -> None:
             f"method: 'fft' needs rows of one size, but theirs lie up to {100 * uneven:.2g} % from their mean; use "
             "method='exact', or bring the data to a projected CRS first"
         )
+
+
+def _on_gpu(search: Search, field: xr.DataArray) -> Search:
+    """Return ``search``; on a GPU ``"auto"`` means exact sums."""
+    there = search.method == "auto" and is_cupy(getattr(field.data, "_meta", field.data))
+    return search._replace(method="exact") if there else search
 
 
 def _raster_method(method: str, sizes: Sizes) -> str:
@@ -457,10 +461,10 @@ def _onto(
     """Return the density of points on a grid."""
     from xinsar.kernels import density as kernels
 
-    values = values.where(np.isfinite(x) & np.isfinite(y))
+    values = pointwise(_placed, values, x, y, dtype=values.dtype).assign_attrs(values.attrs)
     padded = _padded(template, search.radius)
     sizes = Sizes.of(padded, search.radius)
-    method = _point_method(search, sizes, values.sizes["point"], padded)
+    method = _point_method(_on_gpu(search, values), sizes, values.sizes["point"], padded)
     counts = _counts(values, counts)
     if method == "exact":
         found = _summed(template, x, y, values, search)
@@ -555,7 +559,20 @@ def _exact(x: Any, y: Any, values: Any, first: int, last: int, *, plan: Plan) ->
 
 def _blank(density: Any, count: Any) -> Any:
     """Return ``density``, NaN where the field had no valid weight."""
-    return density if (count > 0).all() else np.where(count > 0, density, np.asarray(np.nan, density.dtype))
+    return _kept(density, count > 0)
+
+
+def _placed(values: Any, x: Any, y: Any) -> Any:
+    """Return ``values``, NaN for points without a finite place."""
+    return _kept(values, np.isfinite(x) & np.isfinite(y))
+
+
+def _kept(values: Any, there: Any) -> Any:
+    """Return ``values`` where ``there``, NaN elsewhere."""
+    if there.all():
+        return values
+    xp = array_namespace(values)
+    return xp.where(xp.asarray(there), values, values.dtype.type(np.nan))
 
 
 def _binned(

@@ -188,8 +188,9 @@ def _grid(target: Any, ds: xr.Dataset) -> xr.DataArray:
 
 
 def _ends(ds: xr.Dataset) -> xr.Dataset:
-    """Return the least and the greatest finite coordinates."""
-    both = {name: ds[name].where(np.isfinite(ds[name])).astype("float64") for name in ("x", "y")}
+    """Return the least and the greatest coordinates of points with a finite place."""
+    finite = np.isfinite(ds["x"]) & np.isfinite(ds["y"])
+    both = {name: ds[name].where(finite).astype("float64") for name in ("x", "y")}
     lazy = {name: xr.concat([array.min(), array.max()], "end") for name, array in both.items()}
     return xr.Dataset(lazy).compute()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
 
 import dask
 import numpy as np
@@ -75,23 +74,32 @@ class MapPeers:
 class Points:
     """Gi* of points within 150 m, by the lie of the points and the weights."""
 
-    params = (("uniform", "clustered"), ("binary", "inverse_distance", "nearest"))
+    params = (("uniform", "clustered"), ("binary", "inverse_distance"))
     param_names = ("places", "weights")
     timeout = 900
 
     def setup(self, places: str, weights: str) -> None:
         self.field = data.velocity_points(clustered=places == "clustered")
-        how: dict[str, Any] = (
-            {"k": 16} if weights == "nearest" else {"distance": data.DISTANCE, "weights": weights}
-        )
-        self.how = how
         self.time_getis_ord(places, weights)
 
     def time_getis_ord(self, places: str, weights: str) -> None:
-        xinsar.getis_ord(self.field, **self.how)
+        xinsar.getis_ord(self.field, data.DISTANCE, weights=weights)
 
     def peakmem_getis_ord(self, places: str, weights: str) -> None:
-        xinsar.getis_ord(self.field, **self.how)
+        xinsar.getis_ord(self.field, data.DISTANCE, weights=weights)
+
+
+class Nearest:
+    """Gi* of points and their sixteen nearest."""
+
+    timeout = 900
+
+    def setup(self) -> None:
+        self.field = data.velocity_points()
+        self.time_getis_ord()
+
+    def time_getis_ord(self) -> None:
+        xinsar.getis_ord(self.field, k=16)
 
 
 class PointThreads:
@@ -134,7 +142,7 @@ class PointPeers:
 class Density:
     """Density of weighted points on a grid; radius in metres."""
 
-    params = ((150.0, 500.0), ("exact", "fft", "auto"))
+    params = ((150.0, 500.0), ("exact", "fft"))
     param_names = ("radius", "method")
     timeout = 900
 

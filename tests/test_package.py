@@ -214,11 +214,12 @@ def test_every_public_name_stands_in_the_api_page() -> None:
 
 @checkout_only
 def test_every_operation_has_a_page() -> None:
-    """One page per public function of the operations, with the parts a reader looks for."""
+    """One page per public function of the operations and of points, with the parts a reader looks for."""
     import xinsar
 
     functions = [getattr(xinsar, name) for name in xinsar.__all__ if callable(getattr(xinsar, name))]
-    names = {f.__name__ for f in functions if f.__module__.startswith("xinsar.operations.")}
+    rooms = ("xinsar.operations.", "xinsar.readers.points.")
+    names = {f.__name__ for f in functions if f.__module__.startswith(rooms)}
     pages = {path.stem: path for path in (ROOT / "docs" / "operations").glob("*.md") if path.stem != "index"}
     text = "".join(path.read_text() for path in pages.values())
     assert set(pages) <= names

@@ -522,7 +522,7 @@ def test_stamps_by_hand(tmp_path):
     ds = quiet(stamps(tmp_path / "a.csv"))
     assert np.datetime_as_string(ds.time.values, "D").tolist() == ["2014-11-26", "2014-12-20"]
     np.testing.assert_array_equal(ds.velocity, np.float32([-0.0035, np.nan]))
-    np.testing.assert_array_equal(ds.displacement, np.float32([[0, 0.001], [-0.0025, np.nan]]))
+    np.testing.assert_array_equal(ds.displacement, np.float32([[0, 0], [-0.0025, np.nan]]))
     np.testing.assert_array_equal(ds.x, [9.0, 9.2])
     assert ds.x.units == "degrees_east"
     same_in_chunks(tmp_path / "a.csv", ds)
@@ -532,6 +532,16 @@ def test_stamps_by_hand(tmp_path):
 def test_stamps_without_its_dates(tmp_path, days):
     with pytest.raises(ValueError, match="ascending MATLAB day numbers"):
         open_points(stamps(tmp_path / "a.csv", days))
+
+
+def test_displacement_begins_at_the_first_valid_date(tmp_path):
+    """Exports put their zero anywhere; the cube counts from each point's first date."""
+    lines = ["lon,lat,vel,D20200101,D20200113,D20200125", "9,46,1,28,30,25", "9.1,46,1,,4,7", "9.2,46,1,,,"]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    ds = quiet(tmp_path / "a.csv", product="ps_table")
+    wanted = [[0, np.nan, np.nan], [0.002, 0, np.nan], [-0.003, 0.003, np.nan]]
+    np.testing.assert_allclose(ds.displacement, wanted, rtol=1e-6)
+    same_in_chunks(tmp_path / "a.csv", ds, product="ps_table")
 
 
 @pytest.mark.real

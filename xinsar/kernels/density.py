@@ -323,19 +323,40 @@ def _store(total: Any, scale: float, out: Any) -> None:
 
 
 @jit
-def _by_cell(cell: Any, starts: Any) -> Any:
-    """Return the numbers of the points sorted by ``cell``, those of a cell in their own order; fill ``starts``."""
+def _number(u: Any, v: Any, bounds: Any, first: int, before: int, width: int, cells: Any) -> None:
+    """Write the number of each point's cell, -1 for points that are not between ``bounds``."""
+    top, bottom, left, right = bounds
+    for p in range(u.size):
+        cells[p] = -1
+        if top < v[p] < bottom and left < u[p] < right:
+            row, column = int(np.floor(v[p] / CELL[0])) - first, int(np.floor(u[p] / CELL[1])) - before
+            cells[p] = row * width + column
+
+
+@jit
+def _by_cell(cells: Any, starts: Any) -> Any:
+    """Return the numbers of the points sorted by cell, those of a cell in their own order; fill ``starts``."""
     starts[:] = 0
-    for c in cell:
-        starts[c + 1] += 1
-    for c in range(starts.size - 1):
-        starts[c + 1] += starts[c]
+    for cell in cells:
+        if cell >= 0:
+            starts[cell + 1] += 1
+    for cell in range(starts.size - 1):
+        starts[cell + 1] += starts[cell]
     free = starts.copy()
-    order = np.empty(cell.size, np.int64)
-    for p in range(cell.size):
-        order[free[cell[p]]] = p
-        free[cell[p]] += 1
+    order = np.empty(starts[-1], np.int64)
+    for p in range(cells.size):
+        if cells[p] >= 0:
+            order[free[cells[p]]] = p
+            free[cells[p]] += 1
     return order
+
+
+@jit
+def _gather(order: Any, a: Any, b: Any, c: Any, out: Any) -> None:
+    """Write ``a``, ``b`` and ``c`` in the order of points to the first rows of ``out``."""
+    for i in range(order.size):
+        p = order[i]
+        out[0, i], out[1, i], out[2, i] = a[p], b[p], c[p]
 
 
 @dataclass(frozen=True)
@@ -373,13 +394,12 @@ def _cell(place: float, size: int) -> int:
 def cells_of(u: Any, v: Any, box: tuple[int, int, int, int], down: float, across: float) -> Cells:
     """Return the points that may reach a box of pixels by their cells; the others are left out."""
     top, bottom, left, right = box
-    near = np.flatnonzero((v > top - down) & (v < bottom + down) & (u > left - across) & (u < right + across))
-    first, before = _cell(top - down, CELL[0]), _cell(left - across, CELL[1])
-    height, width = _cell(bottom + down, CELL[0]) - first + 1, _cell(right + across, CELL[1]) - before + 1
-    rows = np.floor(v[near] / CELL[0]).astype(np.int64) - first
-    columns = np.floor(u[near] / CELL[1]).astype(np.int64) - before
-    starts = np.empty(height * width + 1, np.int64)
-    order = near[_by_cell(rows * width + columns, starts)]
+    bounds = (top - down, bottom + down, left - across, right + across)
+    first, before = _cell(bounds[0], CELL[0]), _cell(bounds[2], CELL[1])
+    height, width = _cell(bounds[1], CELL[0]) - first + 1, _cell(bounds[3], CELL[1]) - before + 1
+    cells, starts = np.empty(u.size, np.int64), np.empty(height * width + 1, np.int64)
+    _number(u, v, bounds, first, before, width, cells)
+    order = _by_cell(cells, starts)
     ends = np.append(starts[:-1].reshape(height, width), starts[width::width, None], axis=1)
     return Cells(first, before, ends, order)
 
@@ -412,8 +432,7 @@ def splat_numpy(
     """
     cells = cells_of(u, v, (first, last, 0, columns), reach + 1, narrow + 1)
     points = np.empty((4, cells.order.size))
-    for line, values in zip(points, (u, v, north), strict=False):
-        line[:] = values[cells.order]
+    _gather(cells.order, u, v, north, points)
     half = None if half is None else half[cells.order]
     rows = np.append(rows, np.full(ROWS, np.inf))
     row_half = None if row_half is None else np.append(row_half, np.zeros(ROWS))

@@ -106,8 +106,17 @@ def _template(coords: dict[str, Any]) -> xr.DataArray:
     return xr.DataArray(np.broadcast_to(np.float32(0), shape), dims=("y", "x"), coords=coords)
 
 
-def _placed(grid: xr.DataArray, crs: Any, known: xr.DataArray | None = None) -> xr.DataArray:
-    """Return ``grid`` with the scalar ``spatial_ref`` of ``crs``; as it is without one."""
+def _placed(
+    grid: xr.DataArray,
+    crs: Any,
+    known: xr.DataArray | None = None,
+    *,
+    steps: tuple[float, float] | None = None,
+) -> xr.DataArray:
+    """Return ``grid`` with the scalar ``spatial_ref`` of ``crs``; as it is without one.
+
+    ``steps`` along x and y, where known, also hold for a grid of one column or row, whose coordinates do not tell them.
+    """
     if crs is None:
         return grid
     if known is not None and known.attrs.get("crs_wkt"):
@@ -115,7 +124,7 @@ def _placed(grid: xr.DataArray, crs: Any, known: xr.DataArray | None = None) -> 
     import rioxarray  # noqa: F401
     from affine import Affine
 
-    dx, dy = step(grid, "x"), step(grid, "y")
+    dx, dy = steps or (step(grid, "x"), step(grid, "y"))
     corner = float(grid["x"][0]) - dx / 2, float(grid["y"][0]) - dy / 2
     transform = Affine(dx, 0.0, corner[0], 0.0, dy, corner[1])
     placed: xr.DataArray = grid.rio.write_crs(crs).rio.write_transform(transform)
@@ -181,7 +190,7 @@ def _made(
         "x": xr.Variable("x", x[0] + (np.arange(x[2]) + 0.5) * x[1], {"axis": "X", "units": units[0]}),
         "y": xr.Variable("y", y[0] - (np.arange(y[2]) + 0.5) * y[1], {"axis": "Y", "units": units[1]}),
     }
-    return _placed(_template(coords), crs)
+    return _placed(_template(coords), crs, steps=(x[1], -y[1]))
 
 
 def _unit(data: xr.Dataset | xr.DataArray, crs: Any) -> str:

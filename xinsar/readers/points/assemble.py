@@ -209,7 +209,7 @@ def _slot(field: Field, layout: Layout, dates: Sequence[np.datetime64]) -> Slot:
 
 
 def fill(job: Job, columns: Columns, out: Mapping[str, Any]) -> None:
-    """Write the variables of a block, made from its columns, into ``out``."""
+    """Write the variables of a block, made from its columns, into ``out``; displacement from its first date on."""
     for slot in job.slots:
         target = out[slot.field.name]
         if not slot.there:
@@ -219,8 +219,13 @@ def fill(job: Job, columns: Columns, out: Mapping[str, Any]) -> None:
         else:
             if len(slot.positions) < slot.length:
                 target[...] = np.nan
-            for place, name in zip(slot.positions, slot.field.columns, strict=True):
-                target[place] = _converted(columns[str(name)], slot.field, job)
+            origin = None
+            for place, name in sorted(zip(slot.positions, map(str, slot.field.columns), strict=True)):
+                values = _converted(columns[name], slot.field, job)
+                if slot.field.name == schema.DISPLACEMENT.name:
+                    origin = values if origin is None else np.where(np.isnan(origin), values, origin)
+                    values = values - origin
+                target[place] = values
 
 
 def _converted(values: Any, field: Field, job: Job) -> Any:

@@ -290,7 +290,20 @@ def test_one_point_duplicates_and_missing_ones():
     assert round(float(xinsar.kernel_density(some, RADIUS, target=5).density.sum()) * 25) == 27
 
 
-def test_the_order_of_far_points_does_not_matter_and_zero_points_give_nan():
+def test_far_and_lost_points_do_not_disturb_those_in_degrees():
+    ds = points(40, degrees=True)
+    extent = (12.999, 59.999, 13.012, 60.005)
+    wanted = xinsar.kernel_density(ds.velocity, RADIUS, target=extent).density
+    assert np.abs(wanted).max() > 0
+    more = points(44, seed=1, degrees=True)
+    more["velocity"][:40] = ds.velocity.values
+    for name, lost in (("x", [13.0, 13.0, np.nan, -170.0]), ("y", [np.nan, 89.9999, 60.0, 60.0])):
+        more[name][:40] = ds[name].values
+        more[name][40:] = lost
+    np.testing.assert_array_equal(xinsar.kernel_density(more.velocity, RADIUS, target=extent).density, wanted)
+
+
+def test_no_points_give_nan_on_a_given_grid():
     none = points(5).isel(point=slice(0))
     found = xinsar.kernel_density(none, RADIUS, target=(0, 0, 100, 100, 10)).density
     assert np.isnan(found).all()

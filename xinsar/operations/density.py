@@ -27,6 +27,8 @@ FAINT_ERROR = 1e-3
 MUCH_FASTER = 2.0
 """How many times faster binning must be before ``"auto"`` prefers it to exact sums over points."""
 _BLOCK = 2**24
+_METRES_IN_A_DEGREE = 110_000.0
+"""Somewhat less than the length of any degree of latitude."""
 
 
 class Search(NamedTuple):
@@ -112,6 +114,8 @@ def kernel_density(
     weights (it also leaves values of that size where the density is 0); on a raster's own grid that is all.
     ``"auto"`` takes transforms on a raster's own grid from a radius of 48 pixels, and for points where they save half
     of the work and the bound stays below K / 1000; elsewhere, on a GPU, and where rows are uneven, sums.
+
+    Longitudes are plain numbers: nothing reaches across the antimeridian.
 
     Neither chunks nor strips change a bit of either method. For points without ``target`` coordinates that are not in
     memory are read at once, for the extent.
@@ -449,6 +453,19 @@ class Plan(NamedTuple):
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         return (x - self.x[0]) / self.steps[0], (y - self.y[0]) / self.steps[1]
 
+    def least_row(self) -> float:
+        """Return the distance of neighbouring rows where it is least, metres, one row beyond the grid included."""
+        beyond = self.y[0] - self.steps[1], self.y[-1] + self.steps[1]
+        places = self.metric.north(np.concatenate([beyond[:1], self.y, beyond[1:]]))
+        return float(np.abs(np.diff(places)).min())
+
+    def least_scale(self) -> float:
+        """Return the least metres in a unit eastward within ``radius`` of the grid; 1 where they do not vary."""
+        more = np.array([-1, 1]) * self.radius / _METRES_IN_A_DEGREE
+        ends = np.clip(np.array([self.y.min(), self.y.max()]) + more, -90, 90)
+        scale = self.metric.place(np.zeros(2), ends)[2]
+        return 1.0 if scale is None else float(scale.min())
+
 
 def _onto(
     template: xr.DataArray,
@@ -528,26 +545,21 @@ def _summed(
 def _exact(x: Any, y: Any, values: Any, first: int, last: int, *, plan: Plan) -> Any:
     from xinsar.kernels import density as kernels
 
-    radius, metric = plan.radius, plan.metric
-    north, _, scale = metric.place(x, y)
-    rows, _, row_scale = metric.place(np.zeros_like(plan.y), plan.y)
-    ends, _, end_scale = metric.place(np.zeros(2), plan.y[[0, -1]] + np.array([-1, 1]) * plan.steps[1])
-    (_, _), east, _ = metric.place(np.array([0.0, plan.steps[0]]), np.zeros(2))
+    radius, place = plan.radius, plan.metric.place
+    north, _, scale = place(x, y)
+    rows, _, row_scale = place(np.zeros_like(plan.y), plan.y)
+    _, east, _ = place(np.array([0.0, plan.steps[0]]), np.zeros(2))
     step = abs(float(east[1] - east[0])) / radius
-    smallest = float(np.abs(np.diff(np.concatenate([ends[:1], rows, ends[1:]]))).min())
-    widest = 1.0 if scale is None else float(min(end_scale.min(), row_scale.min(), scale.min(initial=np.inf)))
-    u, v = plan.pixels(x, y)
     return kernels.splat(
         values,
-        u,
-        v,
+        *plan.pixels(x, y),
         (north - rows[0]) / radius,
         None if scale is None else scale / 2,
         rows=(rows - rows[0]) / radius,
         row_half=None if scale is None else row_scale / 2,
         step=step,
-        narrow=1 / (step * widest),
-        reach=radius / smallest * 1.001,
+        narrow=1 / (step * plan.least_scale()),
+        reach=radius / plan.least_row() * 1.001,
         columns=plan.x.size,
         first=first,
         last=last,

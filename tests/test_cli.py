@@ -106,14 +106,14 @@ def test_the_command_starts_without_heavy_libraries():
     ("text", "numbers"), [("4", [4]), ("0,3,5-8", [0, 3, 5, 6, 7, 8]), ("2-2", [2]), ("3-1", [])]
 )
 def test_lists_of_numbers(text, numbers):
-    assert cli._numbers(text) == numbers
+    assert cli.options.numbers(text) == numbers
 
 
 @pytest.mark.parametrize(
     ("text", "months"), [("7", [7]), ("5-9", [5, 6, 7, 8, 9]), ("11-2", [11, 12, 1, 2]), ("1,12", [1, 12])]
 )
 def test_lists_of_months(text, months):
-    assert cli._months(text) == months
+    assert cli.options.months(text) == months
 
 
 # --- failure
@@ -145,7 +145,7 @@ def test_errors_of_many_lines_become_one(monkeypatch, capsys):
     def fail(options):
         raise KeyError("pair: no\n  such   pair")
 
-    monkeypatch.setattr(cli, "_info", fail)
+    monkeypatch.setattr(cli.info, "_info", fail)
     assert status("info", "x") == 1
     assert capsys.readouterr().err == "xinsar: error: pair: no such pair\n"
 
@@ -154,7 +154,7 @@ def test_an_interrupt_fails_without_traceback(monkeypatch, capsys):
     def stop(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_info", stop)
+    monkeypatch.setattr(cli.info, "_info", stop)
     assert status("info", "x") == 1
     assert capsys.readouterr().err == "xinsar: error: interrupted\n"
 
@@ -260,7 +260,7 @@ def test_stack_options_and_library_options_are_the_same():
     import inspect
 
     options = set(inspect.signature(xinsar.phase_gradient_stack).parameters) - {"ds"}
-    assert options == set(cli._STACK_OPTIONS)
+    assert options == set(cli.stack._STACK_OPTIONS)
 
 
 def test_stack_to_geotiff_has_a_band_for_each_variable(cube, tmp_path):

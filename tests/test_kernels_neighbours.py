@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xinsar.kernels import exact, neighbours
-from xinsar.kernels.neighbours import gi_star_nearest, gi_star_points, gi_star_sparse
+from xinsar.kernels import exact, fields, neighbours
+from xinsar.kernels.nearest import gi_star_nearest
+from xinsar.kernels.neighbours import gi_star_points
+from xinsar.kernels.sparse import gi_star_sparse
 
 TIGHT = {"rtol": 1e-9, "atol": 1e-9}
 
@@ -445,7 +447,7 @@ def test_extremes_of_the_fixed_point():
 
 @pytest.mark.parametrize("count", [1, 7, 10**6, 2**22, 10**8, 2**40])
 def test_sums_of_all_values_fit(count):
-    factor, _ = neighbours._fixed((count, 0.0, 1.0, 3.7))
+    factor, _ = fields.in_fixed_point((count, 0.0, 1.0, 3.7))
     assert count * math.ceil(3.7 * factor) < 2**63
     assert factor >= 2.0 ** (60 - math.ceil(math.log2(count + 1)) - 2) / 2 or factor >= 2.0**38
 

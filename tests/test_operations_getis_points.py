@@ -110,13 +110,16 @@ def test_weights_are_brought_to_the_order_of_the_points():
     w = band(array, 300)
     shuffled = list(np.random.default_rng(0).permutation(50))
     named = weights.W(
-        {names[i]: [names[j] for j in w.neighbors[i]] for i in shuffled}, id_order=[names[i] for i in shuffled]
+        {names[i]: [names[j] for j in w.neighbors[i]] for i in shuffled},
+        id_order=[names[i] for i in shuffled],
     )
     wanted = xinsar.getis_ord(array, 300).hot_spot.values
     for coord in ("point", "id"):
         told = array.assign_coords({coord: ("point", names)})
         np.testing.assert_allclose(xinsar.getis_ord(told, weights=named).hot_spot.values, wanted, atol=1e-9)
-    with pytest.raises(ValueError, match=r"ids do not match the points: 50 of 50.*assign_coords\(point=ids\)"):
+    with pytest.raises(
+        ValueError, match=r"ids do not match the points: 50 of 50.*assign_coords\(point=ids\)"
+    ):
         xinsar.getis_ord(array, weights=named)
     with pytest.raises(ValueError, match="ids do not match the points: 1 of 50"):
         xinsar.getis_ord(array.assign_coords(point=[*names[:-1], "other"]), weights=named)
@@ -156,9 +159,7 @@ def test_inverse_distance_is_the_formula():
     apart = np.hypot(x[:, None] - x, y[:, None] - y)
     w = np.where(apart <= 300, 1 / np.maximum(apart, 1), 0)
     total, squares = w.sum(axis=1), (w**2).sum(axis=1)
-    wanted = (w @ values - values.mean() * total) / (
-        values.std() * np.sqrt((200 * squares - total**2) / 199)
-    )
+    wanted = (w @ values - values.mean() * total) / (values.std() * np.sqrt((200 * squares - total**2) / 199))
     found = xinsar.getis_ord(array, 300, weights="inverse_distance").hot_spot.values
     np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
 

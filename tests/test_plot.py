@@ -209,7 +209,7 @@ def test_only_the_drawn_pair_is_computed():
 
 
 def test_large_rasters_are_thinned(monkeypatch):
-    monkeypatch.setattr(plot, "_LARGEST", 6)
+    monkeypatch.setattr(plot.fields, "_LARGEST", 6)
     cube = make_cube()
     values, _ = drawn(plot.wrapped_phase(cube))
     np.testing.assert_array_equal(values, cube.phase[0, ::3, ::3].astype("f8"))
@@ -655,7 +655,7 @@ def test_every_category_has_the_colour_of_its_legend():
 
 def test_seventeen_categories_have_seventeen_colours():
     names = {code: str(code) for code in range(-8, 9)}
-    assert len({plot._CATEGORY_COLOURS[code] for code in names}) == 17
+    assert len({plot.categories._CATEGORY_COLOURS[code] for code in names}) == 17
 
 
 def test_categories_of_points_and_over_terrain_are_drawn():

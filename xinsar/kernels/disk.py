@@ -38,7 +38,9 @@ def half_widths(distance: float, dy: Any, dx: Any, limit: tuple[int, int]) -> tu
     height = int(min(np.floor(reach / sizes[:, 0].min()), limit[0]))
     offset = np.arange(height + 1) * sizes[:, :1]
     room = reach**2 - offset**2
-    widths = np.where(room >= 0, np.minimum(np.floor(np.sqrt(np.maximum(room, 0)) / sizes[:, 1:]), limit[1]), -1)
+    widths = np.where(
+        room >= 0, np.minimum(np.floor(np.sqrt(np.maximum(room, 0)) / sizes[:, 1:]), limit[1]), -1
+    )
     table, same = np.unique(widths.astype(np.int64), axis=0, return_inverse=True)
     return table, same.reshape(-1)[kinds.reshape(-1)].astype(np.int32)
 

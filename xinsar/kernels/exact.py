@@ -166,7 +166,9 @@ def sums_of(values: Any) -> Sums:
     total = squares = 0
     for first in range(0, flat.size, _FLUSH):
         bins = np.zeros((2, _SLICES), np.int64)
-        _add_all(flat[first : first + _FLUSH], int(flat.dtype == np.float64), bins[0], bins[1], found, scratch)
+        _add_all(
+            flat[first : first + _FLUSH], int(flat.dtype == np.float64), bins[0], bins[1], found, scratch
+        )
         if found[4]:
             raise ValueError(INFINITE)
         total, squares = total + _whole(bins[0]), squares + _whole(bins[1])

@@ -82,8 +82,8 @@ def getis_ord(
     A p value of float32 is 0 from a z score of 14.2 on.
 
     Geographic grids and points go by metres on the ellipsoid; where data lie across 180 degrees, give longitudes from 0
-    to 360. ``significant`` needs a second pass over lazy data. Ready-made weights and ``k`` need all points in memory at once;
-    the distance does not.
+    to 360. ``significant`` needs a second pass over lazy data. Ready-made weights and ``k`` need all points in memory at
+    once; the distance does not.
 
     References
     ----------
@@ -246,7 +246,7 @@ def _nearest(field: xr.DataArray, k: Any) -> Any:
 
 
 def _answer_nearest(x: Any, y: Any, values: Any, moments: Any, *, metric: Metric, k: int) -> Any:
-    from xinsar.kernels.neighbours import gi_star_nearest
+    from xinsar.kernels.nearest import gi_star_nearest
 
     return gi_star_nearest(*metric.place(x, y), values, moments, k=k)
 
@@ -260,7 +260,7 @@ def _by_matrix(field: xr.DataArray, weights: Any) -> Any:
 
 
 def _answer_matrix(_: Any, __: Any, values: Any, moments: Any, *, matrix: Any) -> Any:
-    from xinsar.kernels.neighbours import gi_star_sparse
+    from xinsar.kernels.sparse import gi_star_sparse
 
     return gi_star_sparse(matrix, values, moments)
 

@@ -39,11 +39,11 @@ def open_points(
     Returns
     -------
     xarray.Dataset
-        Dim ``point``, coordinates ``x(point)``, ``y(point)`` (float64), ``spatial_ref``, ``id(point)``,
-        ``time``. ``velocity``, ``velocity_sigma`` (m year-1), ``displacement(time, point)`` (m), positive toward
-        the satellite, 0 at each point's first valid date; ``elevation`` (m), ``temporal_coherence``, ``los(component, point)``, as far as the files
-        hold them; other numbers under their own names. float32, NaN where a cell is empty. EGMS Ortho files give
-        motion up and east instead: the coordinate ``component`` says so.
+        Dim ``point``, coordinates ``x(point)``, ``y(point)`` (float64), ``spatial_ref``, ``id(point)``, ``time``.
+        ``velocity``, ``velocity_sigma`` (m year-1) and ``displacement(time, point)`` (m, 0 at each point's first valid
+        date), positive toward the satellite; ``elevation`` (m), ``temporal_coherence``, ``los(component, point)``, as
+        far as the files hold them; other numbers under their own names. float32, NaN where a cell is empty. EGMS Ortho
+        files give motion up and east instead: the coordinate ``component`` says so.
 
     Raises
     ------

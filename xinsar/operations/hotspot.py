@@ -82,8 +82,8 @@ def getis_ord(
     A p value of float32 is 0 from a z score of 14.2 on.
 
     Geographic grids and points go by metres on the ellipsoid; where data lie across 180 degrees, give longitudes from 0
-    to 360. ``significant`` needs a second pass over lazy data. Ready-made weights and ``k`` need all points in memory at
-    once; the distance does not.
+    to 360. ``significant`` needs a second pass over lazy data. Ready-made weights and ``k`` need all points in memory,
+    the distance does not.
 
     References
     ----------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import subprocess
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,10 @@ class Emulator:
         return ctypes.CDLL(str(path.with_suffix(".so")))
 
 
+_ONE_AT_A_TIME = threading.Lock()
+"""The emulator has one shared memory and one set of threads; Dask's threads take turns."""
+
+
 @dataclass
 class EmulatedKernel:
     """Stands in for a kernel of CuPy."""
@@ -110,7 +115,8 @@ class EmulatedKernel:
         values = [_value(arg) for arg in args]
         places = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         sizes = (ctypes.c_int * 3)(*grid, *(1,) * (3 - len(grid)))
-        code = self.function(places, sizes, *block, shared_mem, int(self.emulator.backwards))
+        with _ONE_AT_A_TIME:
+            code = self.function(places, sizes, *block, shared_mem, int(self.emulator.backwards))
         assert code == 0, {1: "a block hangs", 2: "a block writes beyond its shared memory"}[code]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import isnan, sqrt
+from math import isnan, ldexp, sqrt
 
 import numpy as np
 import pytest
@@ -24,6 +24,8 @@ def plain(values):
         return 0, np.nan, np.nan
     mean = sum(exact) / len(exact)
     variance = sum((v - mean) ** 2 for v in exact) / len(exact)
+    if variance < Fraction(2) ** -500:  # its own value may be too small for a float
+        return len(exact), float(mean), ldexp(sqrt(variance * 2**1400), -700)
     return len(exact), float(mean), sqrt(variance)
 
 
@@ -105,16 +107,16 @@ def test_partial_sums_keep_the_reduced_axes():
     assert moments_of(over[0, 1, 0])[1] == block[:, 1].mean()
 
 
-@pytest.mark.parametrize("peak", [1e-300, 0.037, 1.0, 3.0, 1e12])
+@pytest.mark.parametrize("peak", [1e-280, 0.037, 1.0, 3.0, 1e12])
 @pytest.mark.parametrize("bits", [28, 40])
 def test_fixed_point_fills_its_bits(peak, bits):
     unit = fixed_point(peak, bits)
     assert np.frexp(unit)[0] == 0.5
     assert peak * unit <= 2.0**bits
-    assert peak * unit * 2 > 2.0 ** (bits - 1) or unit == 2.0**1023
+    assert peak * unit * 2 > 2.0 ** (bits - 1)
 
 
-@pytest.mark.parametrize("peak", [0.0, np.nan, np.inf])
+@pytest.mark.parametrize("peak", [0.0, 1e-300, np.nan, np.inf])
 def test_fixed_point_of_no_spread_is_zero(peak):
     assert fixed_point(peak, 40) == 0
 

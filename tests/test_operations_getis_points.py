@@ -125,6 +125,17 @@ def test_weights_are_brought_to_the_order_of_the_points():
         xinsar.getis_ord(array.assign_coords(point=[*names[:-1], "other"]), weights=named)
 
 
+def test_ids_that_repeat_are_refused_with_ready_made_weights():
+    array = points(50).assign_coords(id=("point", ["a", "a", *(f"p{i}" for i in range(2, 50))]))
+    w = pytest.importorskip("libpysal.weights").W(
+        {name: [] for name in ("a", "b", *(f"p{i}" for i in range(2, 50)))}, silence_warnings=True
+    )
+    with pytest.raises(
+        ValueError, match="every point to have an id of its own, got 1 points that repeat one"
+    ):
+        xinsar.getis_ord(array, weights=w)
+
+
 def test_weights_of_other_points_are_refused():
     w = band(points(30), 300)
     with pytest.raises(ValueError, match="weights among 40 points, got 30 x 30"):
@@ -227,6 +238,12 @@ def test_points_at_one_place_count_one_by_one():
         ({"k": 30}, ValueError, "k"),
         ({"k": 3, "distance": 100}, ValueError, "distance: expected None together with k"),
         ({"distance": 100, "weights": "queen"}, ValueError, "weights: expected one of"),
+        ({"distance": 100, "weights": np.eye(30)}, TypeError, "weights: expected .* got ndarray"),
+        (
+            {"distance": 100, "fdr": 0.01},
+            TypeError,
+            "fdr: expected True or False, got 0.01; give the rate itself as alpha",
+        ),
     ],
 )
 def test_wrong_arguments(options, error, words):
@@ -238,9 +255,23 @@ def test_points_without_places_or_units():
     array = points(30)
     with pytest.raises(xinsar.SchemaError, match=r"x: expected a coordinate x\(point\)"):
         xinsar.getis_ord(array.drop_vars("x"), 100)
+    with pytest.raises(xinsar.SchemaError, match="x: expected real numbers, got dtype"):
+        xinsar.getis_ord(array.assign_coords(x=("point", array.x.values.astype(str))), 100)
+    with pytest.raises(ValueError, match="expected values, got none"):
+        xinsar.getis_ord(array[:0], 100)
+    with pytest.raises(xinsar.SchemaError, match=r"reorder with transpose\(..., 'point'\)"):
+        xinsar.getis_ord(points(30, lead=(2,)).transpose("point", "time"), 100)
     array.x.attrs.clear()
     with pytest.raises(ValueError, match="no CRS and x"):
         xinsar.getis_ord(array, 100)
+
+
+@pytest.mark.parametrize("chunks", [None, 10])
+def test_metres_called_degrees_are_an_error(chunks):
+    array = points(30)
+    array.x.attrs["units"] = "degrees_east"
+    with pytest.raises(ValueError, match=r"expected latitudes within -90\.\.90 degrees.*are no degrees"):
+        xinsar.getis_ord(array if chunks is None else in_chunks(array, chunks), 100).compute()
 
 
 @pytest.mark.parametrize("chunks", [None, 10])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dask.array as da
 import numpy as np
 import pytest
+import rioxarray  # noqa: F401
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -215,6 +216,34 @@ def test_a_dataset_gives_its_velocity_and_names_what_it_lacks():
         xinsar.getis_ord(xr.Dataset({"a": field(values), "b": field(values)}), 20)
 
 
+def test_a_spread_that_no_fixed_point_holds_is_no_spread():
+    assert np.isnan(xinsar.getis_ord(field(gappy((9, 9)) * 1e-310), 20).hot_spot).all()
+    small = xinsar.getis_ord(field(gappy((9, 9)) * 1e-290), 20).hot_spot
+    np.testing.assert_allclose(small, xinsar.getis_ord(field(gappy((9, 9))), 20).hot_spot, atol=1e-9)
+
+
+def test_a_single_map_of_whole_numbers_is_taken():
+    ds = xr.Dataset({"n": field(np.arange(81).reshape(9, 9))})
+    assert ds.insar.getis_ord(20).hot_spot.dtype == np.float64
+
+
+def test_every_map_tells_its_crs_to_a_gis():
+    grid = field(gappy((12, 12))).rio.write_crs("EPSG:32633")
+    for out in (xinsar.getis_ord(grid, 20, fdr=True), xinsar.hot_spot_map(grid, 20)):
+        for name in out:
+            assert out[name].encoding["grid_mapping"] == "spatial_ref", name
+
+
+def test_the_hot_spot_map_on_its_own_grid_keeps_all():
+    grid = field(gappy((12, 12))).rio.write_crs("EPSG:32633")
+    own = xinsar.hot_spot_map(grid, 30)
+    assert list(own) == ["hot_spot", "p_value", "density"]
+    again = xinsar.hot_spot_map(grid, 30, target=grid)
+    assert list(again) == list(own)
+    np.testing.assert_array_equal(again.density, own.density)
+    assert list(xinsar.hot_spot_map(grid, 30, target=5.0)) == ["density"]
+
+
 def test_labels():
     out = xinsar.getis_ord(field(gappy((9, 9), dtype=np.float32)), 20, fdr=True)
     assert list(out) == ["hot_spot", "p_value", "significant", "confidence"]
@@ -222,7 +251,7 @@ def test_labels():
     assert out.significant.dtype == bool
     assert out.hot_spot.attrs["units"] == "1"
     assert out.hot_spot.attrs["distance"] == 20
-    assert "getis_ord(distance=20" in out.attrs["history"]
+    assert "getis_ord(distance=20.0, weights='binary', fdr=True, alpha=0.05)" in out.attrs["history"]
     assert list(xinsar.getis_ord(field(gappy((9, 9))), 20)) == ["hot_spot", "p_value"]
     assert xinsar.getis_ord(field(np.arange(81).reshape(9, 9)), 20).hot_spot.dtype == np.float64
 
@@ -256,10 +285,11 @@ def test_p_value_confidence_and_significance_of_a_planted_spot():
         ({"distance": 9.0}, ValueError, "size of a pixel, 10 m, got 9 m"),
         ({"weights": "inverse_distance"}, ValueError, "expected 'binary' for a map"),
         ({"weights": "rook"}, ValueError, "weights: expected one of"),
-        ({"weights": None}, ValueError, "weights: expected one of"),
+        ({"weights": None}, TypeError, "weights: expected .* got NoneType"),
+        ({"fdr": 0.01}, TypeError, "fdr: expected True or False"),
         ({"k": 4, "distance": None}, ValueError, "k: expected points"),
         ({"k": 4}, ValueError, "distance: expected None together with k"),
-        ({"weights": np.eye(3)}, ValueError, "weights"),
+        ({"weights": np.eye(3)}, TypeError, "weights: expected .* got ndarray"),
         ({"alpha": 2.0}, ValueError, "alpha"),
         ({"over": "time"}, ValueError, "over: expected None"),
         ({"over": 3}, TypeError, "over"),
@@ -282,6 +312,10 @@ def test_wrong_data():
         xinsar.getis_ord(field(gappy((9, 9))) > 0, 20)
     with pytest.raises(ValueError, match="no CRS and x"):
         xinsar.getis_ord(field(gappy((9, 9)), units=None), 20)
+    with pytest.raises(ValueError, match=r"expected latitudes within -90\.\.90"):
+        xinsar.getis_ord(field(gappy((9, 9)), units="degrees_east"), 20)
+    with pytest.raises(ValueError, match="expected values, got none"):
+        xinsar.getis_ord(field(gappy((9, 9)))[:0], 20)
     with pytest.raises(ValueError, match="over: expected one of 'time'"):
         xinsar.getis_ord(field(gappy((2, 9, 9))), 20, over="pair")
 

@@ -406,7 +406,7 @@ def test_groups_of_rows_change_no_bit(estimator, group_bytes, monkeypatch):
     """Whether rows of chunks go hand in hand or one after another, the result is the same."""
     ds = random_cube()
     whole = stack(ds, estimator=estimator)
-    monkeypatch.setattr("xinsar.mapping.GROUP_BYTES", group_bytes)
+    monkeypatch.setattr("xinsar.mapping.fold.GROUP_BYTES", group_bytes)
     parts = stack(ds.chunk({"pair": 2, "y": 6, "x": 7}), estimator=estimator).compute()
     xr.testing.assert_identical(whole, parts)
 

@@ -40,7 +40,23 @@ def axis(obj: xr.Dataset | xr.DataArray, name: str) -> np.ndarray[Any, Any]:
         raise ValueError(
             f"{name}: expected a coordinate of pixel centres, got none; assign it with assign_coords({name}=...)"
         )
+    if obj[name].dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name}: expected real numbers, got dtype {obj[name].dtype}; convert it with astype(float)"
+        )
     return np.asarray(obj[name].values, np.float64)
+
+
+def check_latitudes(y: Any, spare: float = 0.0) -> None:
+    """Raise ValueError where a finite ``y`` lies more than ``spare`` beyond 90 degrees."""
+    values = np.asarray(y)
+    beyond = values[np.abs(values) > 90 + spare]
+    beyond = beyond[np.isfinite(beyond)]
+    if beyond.size:
+        raise ValueError(
+            f"y: expected latitudes within -90..90 degrees, got values up to {beyond[np.abs(beyond).argmax()]:g}; the "
+            "coordinates are no degrees: write the CRS they are in, or set x.attrs['units'] to 'm'"
+        )
 
 
 def step(obj: xr.Dataset | xr.DataArray, name: str) -> float:
@@ -84,6 +100,7 @@ def pixel_spacing(obj: xr.Dataset | xr.DataArray) -> tuple[np.ndarray[Any, Any],
     if crs is None and _units(obj) == "m":
         return np.full(rows, dy), np.full(rows, dx)
     if crs is None or crs.is_geographic:
+        check_latitudes(axis(obj, "y"), dy)
         return _on_ellipsoid(axis(obj, "y"), dy, dx, crs)
     unit = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
     scale = _local_scale(obj, crs, unit)
@@ -120,6 +137,10 @@ def _on_ellipsoid(
 
 def _middle(obj: xr.Dataset | xr.DataArray, name: str) -> float:
     """Return the middle of the range of the coordinate ``name``."""
+    if obj[name].dtype.kind not in "fiu" or not obj[name].size:
+        raise ValueError(
+            f"{name}: expected real numbers, one or more, got {obj[name].size} of dtype {obj[name].dtype}"
+        )
     values = obj[name].where(np.isfinite(obj[name]))
     return (float(values.min()) + float(values.max())) / 2
 
@@ -163,6 +184,7 @@ class Metric:
         """Return metres northward of ``y``: along the meridian from the equator where ``y`` is a latitude."""
         if self.axes is None:
             return np.asarray(y, np.float64) * self.unit[1]
+        check_latitudes(y)
         return _meridian(np.asarray(y, np.float64), *self.axes)
 
     def place(self, x: Any, y: Any) -> tuple[Any, Any, Any]:

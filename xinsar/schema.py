@@ -184,6 +184,15 @@ TREND_Z = _row(
 DENSITY = _row("density", _MAP, "m-2", "kernel density, per square metre times the unit of the weights")
 POINT_COUNT = _row("point_count", _MAP, "1", "number of points in the pixel", kind="i")
 TEMPORAL_COHERENCE = _row("temporal_coherence", _MAP, "1", "temporal coherence", limits=(0.0, 1.0))
+RESIDUAL_RMS = _row("residual_rms", _MAP, "rad", "root mean square of what the inversion leaves of the pairs")
+NETWORK_PARTS = _row(
+    "network_parts",
+    _MAP,
+    "1",
+    "parts that the pairs of a pixel connect its dates to, 0 without pairs",
+    kind="i",
+)
+DEM_ERROR = _row("dem_error", _MAP, "m", "true elevation minus that of the terrain model")
 MEAN_COHERENCE = _row("mean_coherence", _MAP, "1", "coherence averaged over the pairs", limits=(0.0, 1.0))
 LATITUDE = _row("latitude", _MAP, "degrees_north", "latitude of the pixel centre")
 LONGITUDE = _row("longitude", _MAP, "degrees_east", "longitude of the pixel centre")
@@ -191,11 +200,19 @@ ELEVATION = _row("elevation", _MAP, "m", "terrain elevation")
 SLOPE = _row("slope", _MAP, "degree", "terrain slope")
 ASPECT = _row("aspect", _MAP, "degree", "azimuth of steepest descent, clockwise from north")
 SENSITIVITY = _row("sensitivity", _MAP, "1", "share of downslope motion seen along the line of sight")
+SLOPE_MOTION = _row("slope_motion", _MAP, "m or m year-1", "motion down the slope, positive downhill")
+MOTION = _row("motion", _VECTOR, "m or m year-1", "motion of the ground, positive east, north, up")
+MOTION_SIGMA = _row("motion_sigma", _VECTOR, "m or m year-1", "standard error of the motion")
+CONDITION_NUMBER = _row("condition_number", _MAP, "1", "condition number of the looks that were used")
+RESIDUAL = _row("residual", _MAP, "m or m year-1", "root mean square of what the motion leaves of the looks")
 SNOW = _row("snow", _MAP, "1", "snow", kind="b")
 NDSI = _row("ndsi", _MAP, "1", "normalised difference snow index")
 WATER = _row("water", _MAP, "1", "water", kind="b")
 LAYOVER = _row("layover", _MAP, "1", "layover", kind="b")
 SHADOW = _row("shadow", _MAP, "1", "radar shadow", kind="b")
+FORESHORTENING = _row(
+    "foreshortening", _MAP, "1", "length in slant range over that of flat ground: below 1 where compressed"
+)
 PERPENDICULAR_BASELINE = _row(
     "perpendicular_baseline",
     ("pair",),
@@ -203,11 +220,14 @@ PERPENDICULAR_BASELINE = _row(
     "perpendicular baseline, positive where it raises the look angle's sensitivity",
 )
 
+_METRES = {"m", "metre", "metres", "meter", "meters"}
+_METRES_A_YEAR = {"m year-1", "m/year", "m/yr", "m yr-1", "m a-1"}
 _SYNONYMS = {
     "rad": {"rad", "radian", "radians"},
     "1": {"1", "", "dimensionless", "none"},
-    "m": {"m", "metre", "metres", "meter", "meters"},
-    "m year-1": {"m year-1", "m/year", "m/yr", "m yr-1", "m a-1"},
+    "m": _METRES,
+    "m year-1": _METRES_A_YEAR,
+    "m or m year-1": _METRES | _METRES_A_YEAR,
     "degree": {"degree", "degrees", "deg"},
 }
 _KINDS = {"f": "a floating-point type", "i": "an integer type", "b": "bool"}
@@ -282,6 +302,8 @@ def _check_units(array: xr.DataArray, variable: Variable) -> None:
 def label(variable: Variable, array: xr.DataArray, **attrs: Any) -> xr.DataArray:
     """Return ``array`` named and attributed as ``variable``; ``attrs`` are added or replace."""
     out = array.copy(deep=False).rename(variable.name)
+    if "spatial_ref" in out.coords and {"y", "x"} <= set(out.dims):
+        out.encoding["grid_mapping"] = "spatial_ref"
     out.attrs = {
         "long_name": variable.long_name,
         "units": variable.units,

@@ -236,11 +236,14 @@ def moments(sums: Any) -> Any:
 
 @jit
 def fixed_point(peak: float, bits: int) -> Any:
-    """Return the power of two that takes ``peak`` to at most ``2**bits``; 0 where ``peak`` is 0 or not finite."""
-    if not 0.0 < peak < np.inf:
-        return 0.0
+    """Return the power of two that takes ``peak`` to at most ``2**bits``; 0 where there is none.
+
+    There is none for 0, what is not finite, and what is below 2**(bits - 1023): no spread to speak of.
+    """
     exponent = (bits_of(peak) >> 52) - 1022
-    return float_of((min(max(bits - exponent, -1022), 1023) + 1023) << 52)
+    if not 0.0 < peak < np.inf or bits - exponent > 1023:
+        return 0.0
+    return float_of((max(bits - exponent, -1022) + 1023) << 52)
 
 
 @jit

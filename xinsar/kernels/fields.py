@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import nan, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ def in_fixed_point(moments: Any) -> tuple[float, Field]:
     """
     count, _, std, peak = (float(v) for v in moments)
     factor = fixed_point(peak, min(40, 62 - int(count).bit_length()))
-    return factor, Field(1 / factor if factor > 0 else 0.0, count, std)
+    return factor, Field(1 / factor if factor > 0 else nan, count, std)
 
 
 @jit

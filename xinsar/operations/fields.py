@@ -32,7 +32,8 @@ def _of_dataset(ds: xr.Dataset) -> xr.DataArray:
     for name in _FIRST:
         if name in ds:
             return ds[name]
-    numbers = [name for name, v in ds.data_vars.items() if v.dtype.kind == "f" and _placed(v)]
+    numbers = [name for name, v in ds.data_vars.items() if v.dtype.kind in "fiu" and _placed(v)]
+    numbers = [name for name in numbers if ds[name].dtype.kind == "f"] or numbers
     if len(numbers) == 1:
         return ds[numbers[0]]
     held = ", ".join(sorted(map(str, ds.data_vars))) or "no variable"
@@ -54,15 +55,20 @@ def _placed(field: xr.DataArray) -> bool:
 def _check(field: xr.DataArray) -> None:
     name = field.name or "data"
     if not _placed(field):
-        remedy = (
-            "reorder with transpose(..., 'y', 'x')" if {"y", "x"} <= set(field.dims) else "rename its dims"
-        )
+        remedy = "rename its dims"
+        for dims in (("y", "x"), ("point",)):
+            if set(dims) <= set(field.dims):
+                remedy = f"reorder with transpose(..., {', '.join(map(repr, dims))})"
         raise schema.SchemaError(
             f"{name}: expected trailing dims ('y', 'x') or ('point',), got {tuple(map(str, field.dims))}; {remedy}"
         )
     if field.dtype.kind not in "fiu":
         raise schema.SchemaError(
             f"{name}: expected real numbers, got dtype {field.dtype}; convert it, e.g. with .astype('float32')"
+        )
+    if not field.size:
+        raise ValueError(
+            f"{name}: expected values, got none: sizes {dict(field.sizes)}; check what was selected"
         )
     if is_points(field):
         _check_places(field)
@@ -75,6 +81,10 @@ def _check_places(field: xr.DataArray) -> None:
                 f"{axis}: expected a coordinate {axis}(point) with the place of every point, got "
                 f"{tuple(map(str, field[axis].dims)) if axis in field.coords else 'none'}; assign it with "
                 f"assign_coords({axis}=('point', values))"
+            )
+        if field[axis].dtype.kind not in "fiu":
+            raise schema.SchemaError(
+                f"{axis}: expected real numbers, got dtype {field[axis].dtype}; convert it with astype(float)"
             )
 
 

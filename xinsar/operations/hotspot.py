@@ -102,11 +102,19 @@ def getis_ord(
     >>> bool(hot.hot_spot[20, 20] > 2)
     True
     """
+    if not isinstance(fdr, (bool, np.bool_)):
+        raise TypeError(f"fdr: expected True or False, got {fdr!r}; give the rate itself as alpha")
     field = floating(field_of(data))
     method = _method(field, distance, weights, k)
     z = schema.label(schema.HOT_SPOT, method(field, _moments(field, over)), **_attrs(distance, k, weights))
     history = checks.said(
-        "getis_ord", distance=distance, weights=_named(weights), k=k, fdr=fdr or None, over=over
+        "getis_ord",
+        distance=None if distance is None else float(distance),
+        weights=_named(weights),
+        k=None if k is None else int(k),
+        fdr=bool(fdr) or None,
+        alpha=float(alpha) if fdr else None,
+        over=over,
     )
     return schema.assemble(
         _with_significance(z, over=over, fdr=bool(fdr), alpha=alpha), data, history=history
@@ -160,7 +168,12 @@ def _method(field: xr.DataArray, distance: Any, weights: Any, k: Any) -> Any:
     if is_matrix(weights):
         _alone("weights", distance=distance, k=k)
         return _by_matrix(_of_points(field, "weights"), weights)
-    checks.one_of("weights", weights if isinstance(weights, str) else type(weights).__name__, _WEIGHTS)
+    if not isinstance(weights, str):
+        raise TypeError(
+            f"weights: expected {' or '.join(map(repr, _WEIGHTS))}, a libpysal W or Graph, or a sparse matrix, got "
+            f"{type(weights).__name__}"
+        )
+    checks.one_of("weights", weights, _WEIGHTS)
     if k is not None:
         _alone("k", distance=distance)
         return _nearest(_of_points(field, "k"), k)
@@ -313,11 +326,12 @@ def hot_spot_map(
     ['density', 'hot_spot', 'p_value']
     """
     from xinsar.operations.density import kernel_density
+    from xinsar.operations.targets import same_place
 
     found = getis_ord(data, distance)
     radius = distance if radius is None else radius
     dense = kernel_density(found.hot_spot, radius, target=target)
-    history = checks.said("hot_spot_map", distance=distance, radius=radius)
-    own = dense.density.dims == found.hot_spot.dims and target is None
+    history = checks.said("hot_spot_map", distance=float(distance), radius=float(radius))
+    own = not is_points(found.hot_spot) and same_place(found.hot_spot, dense.density)
     variables = [found.hot_spot, found.p_value, dense.density] if own else [dense.density]
     return schema.assemble(variables, data, history=history)

@@ -23,6 +23,10 @@ def matrix_of(weights: Any, field: xr.DataArray) -> Any:
     import scipy.sparse as sp
 
     matrix = weights.sparse if hasattr(weights, "sparse") else weights
+    if matrix.dtype.kind not in "fiub":
+        raise TypeError(
+            f"weights: expected real numbers, got dtype {matrix.dtype}; convert it with astype(float)"
+        )
     matrix = sp.csr_array(matrix, dtype=np.float64)
     number = field.sizes["point"]
     if matrix.shape != (number, number):
@@ -55,9 +59,16 @@ def _order(ids: Sequence[Any] | None, field: xr.DataArray) -> Any:
     for wanted in _names_of(field):
         if all(name in where for name in wanted):
             order = np.array([where[name] for name in wanted])
+            if np.unique(order).size < order.size:
+                continue
             return None if (order == np.arange(order.size)).all() else order
     known = next(iter(_names_of(field)))
     lacking = [name for name in known if name not in where]
+    if not lacking:
+        raise ValueError(
+            f"weights: expected every point to have an id of its own, got {len(known) - len(set(known))} points that "
+            "repeat one; give the points an index with assign_coords(point=ids)"
+        )
     raise ValueError(
         f"weights: their ids do not match the points: {len(lacking)} of {len(known)} points are not among them, e.g. "
         f"{lacking[0]!r}, while they hold e.g. {ids[0]!r}; build them with these ids, or give the points an index "

@@ -386,6 +386,37 @@ def test_hotspot_of_points_is_a_density_on_a_grid(scatterers, velocity, tmp_path
         np.testing.assert_array_equal(got.x, grid.x)
 
 
+@pytest.mark.parametrize("chunks", [[], ["--chunks", "90"]])
+@pytest.mark.parametrize("ending", ["gpkg", "parquet", "csv"])
+@pytest.mark.parametrize("kind", ["numbers", "texts"])
+def test_points_keep_their_ids_in_a_table(scatterers, tmp_path, kind, ending, chunks):
+    name = (lambda k: f"{900 - k}") if kind == "numbers" else (lambda k: f"L{k:04d}P")
+    header, *rows = scatterers.read_text().splitlines()
+    lines = [f"id,{header}", *(f"{name(k)},{row}" for k, row in enumerate(rows))]
+    (tmp_path / "ps.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / f"hot.{ending}"
+    assert status("hotspot", tmp_path / "ps.csv", out, "--distance", "150", "--quiet", *chunks) == 0
+    got = xinsar.open_points(out)
+    assert [str(i) for i in got.id.values] == [name(k) for k in range(300)]
+    wanted = xinsar.getis_ord(xinsar.open_points(scatterers), 150)
+    np.testing.assert_allclose(got.hot_spot, wanted.hot_spot, rtol=2e-6)
+
+
+@pytest.mark.parametrize("ending", ["gpkg", "parquet", "csv"])
+def test_hotspot_of_egms_is_a_table(tmp_path, ending):
+    from benchmarks import egms_file
+
+    source = egms_file.write(tmp_path / "EGMS_L2b_044_0240_IW2_VV_2019_2023_1.csv", 200, dates=3, seed=4)
+    out = tmp_path / f"hot.{ending}"
+    words = ["--distance", "5000", "--variable", "velocity", "--quiet"]
+    assert status("hotspot", source, out, *words) == 0
+    points, got = xinsar.open_points(source), xinsar.open_points(out)
+    assert got.id.values.tolist() == points.id.values.tolist()
+    wanted = xinsar.getis_ord(points[["velocity"]], 5000)
+    np.testing.assert_allclose(got.hot_spot, wanted.hot_spot, rtol=2e-6)
+    np.testing.assert_allclose(got.velocity, points.velocity, rtol=2e-6)
+
+
 @pytest.mark.parametrize("ending", ["gpkg", "parquet", "csv"])
 def test_hotspot_of_points_is_a_table(scatterers, tmp_path, ending, capsys):
     out = tmp_path / f"hot.{ending}"
@@ -460,6 +491,36 @@ def test_hotspot_says_what_is_wrong_and_writes_nothing(velocity, tmp_path, monke
     assert said in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_hotspot_names_a_target_that_is_no_grid(velocity, tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes").write_text("x")
+    for target in ("nowhere.zarr", "50m", "folder"):
+        words = ["--distance", "60", "--target", tmp_path / target, "--quiet"]
+        assert status("hotspot", velocity, tmp_path / "hot.zarr", *words) == 1
+        err = capsys.readouterr().err
+        assert "--target: expected a resolution in metres or a cube" in err
+        assert target in err
+        assert err.count("\n") == 1
+    assert not (tmp_path / "hot.zarr").exists()
+
+
+def test_fdr_of_a_density_alone_is_refused(scatterers, velocity, tmp_path, capsys):
+    for source, more in ((scatterers, []), (velocity, ["--target", "50"])):
+        words = ["--distance", "150", "--fdr", *more, "--quiet"]
+        assert status("hotspot", source, tmp_path / "hot.tif", *words) == 1
+        assert "--fdr: " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_target_that_is_the_grid_of_the_map_keeps_its_hot_spots(velocity, tmp_path):
+    for name, more in (("own", []), ("same", ["--target", velocity])):
+        words = ["--distance", "60", "--fdr", *more, "--quiet"]
+        assert status("hotspot", velocity, tmp_path / f"{name}.zarr", *words) == 0
+    own, same = (xinsar.open_cube(tmp_path / f"{name}.zarr") for name in ("own", "same"))
+    assert set(own.data_vars) == set(same.data_vars) > {"hot_spot", "significant", "density"}
+    np.testing.assert_array_equal(own.density, same.density)
 
 
 def test_hotspot_refuses_to_overwrite(velocity, scatterers, tmp_path, capsys):
@@ -540,3 +601,17 @@ def test_maoxian_goes_through_info_and_hotspot(real_data, tmp_path, capsys):
     assert coldest.significant == 1
     assert (coldest.geometry.x, coldest.geometry.y) == pytest.approx((103.662, 32.0806), abs=5e-4)
     assert (tmp_path / "hot.png").stat().st_size > 10_000
+
+
+@pytest.mark.real
+def test_amsterdam_goes_through_hotspot(real_data, tmp_path):
+    import geopandas
+
+    source = real_data("amsterdam-depsi-ps") / "example.csv"
+    words = ["--k", "8", "--variable", "velocity", "--quiet"]
+    assert status("hotspot", source, tmp_path / "hot.gpkg", *words) == 0
+    hot = geopandas.read_file(tmp_path / "hot.gpkg")
+    points = xinsar.open_points(source)
+    assert hot.id.tolist() == points.id.values.tolist()
+    wanted = xinsar.getis_ord(points[["velocity"]], k=8).hot_spot
+    np.testing.assert_allclose(hot.hot_spot, wanted, rtol=2e-6)

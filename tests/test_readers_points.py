@@ -977,6 +977,62 @@ def test_a_damaged_vector_file(tmp_path):
         open_points(path)
 
 
+@pytest.mark.parametrize("chunks", [None, 7])
+@pytest.mark.parametrize("part", [".shp", ".shx", ".dbf", ".gpkg", ".fgb"])
+def test_a_truncated_vector_file_is_never_opened(tmp_path, part, chunks, capfd):
+    """Wherever it is cut: GDAL itself opens many of these, with points that have no place or no numbers."""
+    path = stored(squeesar(20), tmp_path / ("a.shp" if part in (".shp", ".shx", ".dbf") else f"a{part}"))
+    cut = path.with_suffix(part)
+    whole = cut.read_bytes()
+    for size in np.linspace(0, len(whole) - 2, 9).astype(int):
+        written(cut, whole[:size])
+        with pytest.raises(OSError, match=r"a\.(shp|shx|dbf|gpkg|fgb): "):
+            open_points(path, chunks=chunks)
+    written(cut, whole)
+    assert np.isfinite(quiet(path, chunks=chunks).x).all()
+
+
+def test_a_shapefile_truncated_after_it_was_opened(tmp_path, capfd):
+    path = stored(squeesar(20), tmp_path / "a.shp")
+    lazy = quiet(path, chunks=5)
+    written(path, path.read_bytes()[:300])
+    with pytest.raises(
+        OSError, match=r"a\.shp: cannot be read: expected 660 bytes .*got 300; .*get it again"
+    ):
+        lazy.x.compute(scheduler="synchronous")
+
+
+def test_a_truncated_shapefile_in_a_zip(tmp_path, capfd):
+    path = stored(squeesar(20), tmp_path / "a.shp")
+    written(path, path.read_bytes()[:300])
+    (tmp_path / "z").mkdir()
+    archive = packed(tmp_path / "z" / "b.zip", *sorted(tmp_path.glob("a.*")))
+    with pytest.raises(OSError, match=r"b\.zip.a\.shp: cannot be read: expected 660 bytes"):
+        open_points(archive)
+
+
+def test_parts_of_two_shapefiles(tmp_path):
+    path = stored(squeesar(20), tmp_path / "a.shp")
+    other = stored(squeesar(21), tmp_path / "b.shp")
+    written(tmp_path / "a.dbf", other.with_suffix(".dbf").read_bytes())
+    with pytest.raises(OSError, match=r"a\.shp: expected as many points in \.shx as in \.dbf, got 20 and 21"):
+        open_points(path)
+
+
+def test_null_shapes_are_legal_where_the_index_says_so(tmp_path, capfd):
+    table = squeesar(20)
+    table.loc[3, "geometry"] = None
+    path = stored(table, tmp_path / "a.shp")
+    ds = quiet(path)
+    assert np.flatnonzero(np.isnan(ds.x)).tolist() == [3]
+    same_in_chunks(path, ds, sizes=(4,))
+    raw = bytearray(path.read_bytes())
+    raw[-28:] = bytes(28)  # the last point, as a hole in the file
+    written(path, bytes(raw))
+    with pytest.raises(OSError, match=r"a\.shp: .*got none for row"):
+        open_points(path)
+
+
 def test_parquet_row_groups_are_the_chunks(tmp_path):
     pytest.importorskip("pyarrow")
     path = stored(squeesar(11), tmp_path / "a.parquet", row_group_size=4)
@@ -1094,6 +1150,47 @@ def test_whole_numbers_name_points(tmp_path):
         open_points(path)
 
 
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".parquet"])
+def test_whole_numbers_name_points_in_any_format(tmp_path, suffix):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    path = stored(plain_points(id=[7, 5], vel_mm_yr=[1.0, 2]), tmp_path / f"a{suffix}")
+    ds = quiet(path)
+    assert ds.id.dtype == np.int64
+    assert ds.id.values.tolist() == [7, 5]
+
+
+def test_whole_numbers_too_long_for_a_float_name_nothing(tmp_path):
+    """Two names that differ in the last of 17 digits would become one."""
+    rows = "".join(f"{10**16 + k},11,46,{k}\n" for k in range(3))
+    ds = quiet(written(tmp_path / "a.csv", "id,lon,lat,vel_mm_yr\n" + rows))
+    assert "id" not in ds.coords
+    assert "id_column" in ds
+
+
+@pytest.mark.parametrize("product", ["auto", "table", "ps_table"])
+def test_places_written_as_texts(tmp_path, product):
+    path = written(tmp_path / "a.csv", "lon,lat,vel_mm_yr\n11E,46N,1\n12E,47N,2\n")
+    with pytest.raises(
+        ValueError, match=r"a\.csv: expected numbers in the columns 'lon' and 'lat'.*got '11E'"
+    ):
+        open_points(path, product=product)
+    good = written(tmp_path / "b.csv", "lon,lat,vel_mm_yr\n11,46,1\n")
+    with pytest.warns(UserWarning, match=r"1 unknown files were left out: a\.csv"):
+        assert open_points(tmp_path).sizes["point"] == quiet(good).sizes["point"] == 1
+
+
+def test_places_stored_as_objects(tmp_path):
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    pd.DataFrame({"x": ["11", "12"], "y": ["1", "2"], "v_m_yr": [1.0, 2]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(
+        ValueError, match=r"a\.parquet: expected numbers in the columns 'x' and 'y'.*got '11'"
+    ):
+        open_points(tmp_path / "a.parquet")
+
+
 def test_names_that_are_taken(tmp_path):
     ds = quiet(stored(plain_points(x=[7, 8], time=[1, 2], vel_mm_yr=[1, 2]), tmp_path / "a.gpkg"))
     np.testing.assert_array_equal(ds.x, [1, 2])
@@ -1181,6 +1278,22 @@ def test_two_products_in_one_folder(tmp_path):
 def test_arguments_out_of_range(tmp_path, options, error, message):
     with pytest.raises(error, match=message):
         open_points(line_of_sight(tmp_path / L2B), **options)
+
+
+@pytest.mark.parametrize("source", [None, 3, 2.5, [None], b"a.csv"])
+def test_sources_of_another_kind(source):
+    with pytest.raises(TypeError, match=r"source: expected .*got (NoneType|int|float)"):
+        open_points(source)
+
+
+@pytest.mark.parametrize("size", [5, 12, 40, -9, None])
+def test_a_gzip_file_that_is_none_or_cut_or_spoilt(tmp_path, size):
+    raw = gzip.compress(b"lon,lat,vel_mm_yr\n" + b"".join(b"11.%d,46,%d\n" % (k, k * k) for k in range(90)))
+    spoilt = raw[:60] + bytes([raw[60] ^ 255]) + raw[61:]
+    for content in (b"lon,lat,vel_mm_yr\n11,46,1\n", spoilt if size is None else raw[:size]):
+        path = written(tmp_path / "a.csv.gz", content)
+        with pytest.raises(OSError, match=r"a\.csv\.gz: the packed file is damaged.*get it again, or rename"):
+            open_points(path)
 
 
 def test_places_that_hold_nothing(tmp_path):

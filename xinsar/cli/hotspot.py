@@ -60,10 +60,11 @@ def _hotspot(options: argparse.Namespace) -> None:
 
     _check_out(options)
     ds = _only(_open_field(options), options.variable)
+    _check_kind(options, points="point" in ds.dims)
+    target = _target(options.target)
     names = ("distance", "k", "weights", "fdr", "alpha")
     found = getis_ord(ds, **{name: getattr(options, name) for name in names})
-    _check_kind(options, points="point" in found.dims)
-    result = point_table(ds, found) if ending_of(options.out) in TABLES else _on_grid(found, options)
+    result = point_table(ds, found) if ending_of(options.out) in TABLES else _on_grid(found, options, target)
     if options.picture:
         _check_picture(result)
     shown = _write_hot_spots(result, options)
@@ -98,6 +99,17 @@ def _check_out(options: argparse.Namespace) -> None:
 def _check_kind(options: argparse.Namespace, *, points: bool) -> None:
     if ending_of(options.out) in TABLES and not points:
         raise ValueError(f"OUT: expected a name that ends in .zarr or .tif for a map, got {options.out!r}")
+    if points and ending_of(options.out) not in TABLES:
+        _check_fdr(options, "points")
+
+
+def _check_fdr(options: argparse.Namespace, what: str) -> None:
+    """Refuse what would be passed over: a density alone does not say what is significant."""
+    if options.fdr:
+        raise ValueError(
+            f"--fdr: {options.out} would hold the density of {what} alone, not what is significant; leave --fdr out, "
+            "or choose an OUT that holds the hot spots themselves"
+        )
 
 
 def _check_picture(result: Any) -> None:
@@ -134,27 +146,39 @@ def _only(ds: Any, variable: str | None) -> Any:
     return ds[[variable]]
 
 
-def _on_grid(found: Any, options: argparse.Namespace) -> Any:
+def _on_grid(found: Any, options: argparse.Namespace, target: Any) -> Any:
     """Return what a raster OUT holds: the density, of a map on its own grid together with its hot spots."""
     from xinsar.operations.density import kernel_density
+    from xinsar.operations.targets import same_place
 
     radius = options.distance if options.radius is None else options.radius
-    dense = kernel_density(found.hot_spot, radius, target=_target(options.target))
-    if "point" in found.dims or options.target is not None:
+    dense = kernel_density(found.hot_spot, radius, target=target)
+    if "point" in found.dims or not same_place(found.hot_spot, dense.density):
+        _check_fdr(options, "a map on the grid of --target")
         return dense.assign_attrs(history=f"{found.attrs['history']}\n{dense.attrs['history']}")
     return found.assign(density=dense.density)
 
 
 def _target(text: str | None) -> Any:
     """Return a resolution in metres, or the cube of that name."""
+    from xinsar import open_cube
+
     if text is None:
         return None
     try:
         return float(text)
     except ValueError:
-        from xinsar import open_cube
-
+        pass
+    try:
         return open_cube(text)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"--target: expected a resolution in metres or a cube that exists, got {text!r}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"--target: expected a resolution in metres or a cube, got {text!r} ({error})"
+        ) from error
 
 
 def _write_hot_spots(result: Any, options: argparse.Namespace) -> Any:

@@ -22,7 +22,7 @@ def point_table(ds: Any, found: Any) -> Any:
     left = ("point", "x", "y", *found.data_vars)
     own = [str(n) for n, v in ds.variables.items() if v.dims == ("point",) and n not in left]
     whole = ds[own].reset_coords([n for n in own if n in ds.coords])
-    return whole.assign(found.data_vars).assign_attrs(found.attrs)
+    return whole.assign({n: v.variable for n, v in found.data_vars.items()}).assign_attrs(found.attrs)
 
 
 def write_table(points: Any, path: Path) -> None:

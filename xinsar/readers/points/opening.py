@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,8 @@ def open_points(
         A file is damaged or truncated.
     xinsar.MissingExtraError
         A Parquet file without pyarrow.
+    TypeError
+        ``source`` or ``chunks`` is of another kind.
     ValueError
         No points, or two products; two tracks, levels or orbit directions; the same burst or tile twice; a line with
         too many or too few cells, or a cell that is no number (when computed, if ``chunks`` are given); a date twice;
@@ -83,13 +85,24 @@ def open_points(
     from xinsar.readers.points import assemble, registry
 
     rows = _rows(chunks)
-    source = source if isinstance(source, (str, os.PathLike)) else list(source)
+    source = _listed(source)
     found = registry.recognise(discover.files(source), product, pointed_at=_pointed_at(source))
     ds = assemble.dataset(found.layouts, rows=rows, lazy=chunks is not None)
     said = [*_left_out(found.layouts), *_unknown(found), *(n for x in found.layouts for n in x.notes)]
     if said:
         warnings.warn("open_points: " + "; ".join(said), UserWarning, stacklevel=2)
     return ds
+
+
+def _listed(source: SourceLike) -> SourceLike:
+    """Return a path as it is, anything else as a list, which can be gone through twice."""
+    if isinstance(source, (str, os.PathLike)):
+        return source
+    if not isinstance(source, Iterable):
+        raise TypeError(
+            f"source: expected a file, folder, glob or a list of them, got {type(source).__name__}"
+        )
+    return list(source)
 
 
 def _pointed_at(source: SourceLike) -> frozenset[Path]:

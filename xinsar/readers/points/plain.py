@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from xinsar import schema
 from xinsar.readers.points.layout import (
@@ -65,7 +66,7 @@ def recognise(table: Table, *, named: bool) -> Layout | None:
     """Return the layout of any table with places."""
     place = place_of(table)
     if place is None:
-        if named:
+        if named or _worded(table):
             raise UnlikeError(_unplaced(table))
         return None
     return _layout(table, place, product="table")
@@ -95,7 +96,18 @@ def recognise_ps(table: Table, *, named: bool) -> Layout | None:
     return replace(layout, notes=(*layout.notes, note))
 
 
+def _worded(table: Table) -> tuple[str, str] | None:
+    """Return the columns that are named like places but hold texts."""
+    return pair_of(table.columns, DEGREES) or pair_of(table.columns, PLANE)
+
+
 def _unplaced(table: Table) -> str:
+    if pair := _worded(table):
+        name = next((n for n in pair if n in table.texts), pair[0])
+        return (
+            f"{table.path}: expected numbers in the columns {pair[0]!r} and {pair[1]!r} that tell where the points "
+            f"are, got {next(iter(table.sample.get(name, ())), '')!r} in {name!r}; write them as decimal numbers"
+        )
     return (
         f"{table.path}: expected columns that tell where the points are (lon and lat, easting and northing, or x "
         f"and y), got {', '.join(table.columns[:40])}; rename yours"
@@ -167,8 +179,15 @@ def _ids(table: Table, used: Sequence[str]) -> list[Field]:
 
 def _whole(table: Table, column: str) -> bool:
     """Tell whether the first cells of a column are whole numbers."""
-    cells = [str(cell).strip() for cell in table.sample.get(column, ())]
-    return bool(cells) and all(cell.lstrip("+-").isdigit() for cell in cells)
+    cells = table.sample.get(column, ())
+    return bool(cells) and all(map(_is_whole, cells))
+
+
+def _is_whole(cell: Any) -> bool:
+    """Tell whether a cell is a whole number that a float64, as which it is read, holds exactly."""
+    text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+    digits = text.lstrip("+-")
+    return digits.isdecimal() and int(digits) < 2**53
 
 
 def _notes(layout: Layout) -> list[str]:

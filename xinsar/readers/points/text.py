@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -104,11 +105,8 @@ class TextTable:
     @contextmanager
     def _opened(self, start: int) -> Iterator[BinaryIO]:
         with opened(self.file, self.member) as stream:
-            try:
-                _skip(stream, start)
-                yield stream
-            except (EOFError, zipfile.BadZipFile, gzip.BadGzipFile) as error:
-                raise OSError(f"{self.path}: the packed file is damaged or truncated ({error})") from error
+            _skip(stream, start)
+            yield stream
 
     def _parse(self, raw: bytes, block: Block, columns: Sequence[str]) -> Columns:
         """Return columns from the bytes of a block; errors name file, line and column."""
@@ -228,7 +226,19 @@ def later(table: TextTable, columns: Sequence[str]) -> TextTable:
 
 @contextmanager
 def opened(path: Path, member: str | None) -> Iterator[BinaryIO]:
-    """Open a plain, gzipped or zipped file for reading bytes."""
+    """Open a plain, gzipped or zipped file for reading bytes; OSError naming it where it cannot be unpacked."""
+    try:
+        with _unpacking(path, member) as stream:
+            yield stream
+    except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
+        raise OSError(
+            f"{path / member if member else path}: the packed file is damaged, truncated or none ({error}); get it "
+            "again, or rename it if it is not packed"
+        ) from error
+
+
+@contextmanager
+def _unpacking(path: Path, member: str | None) -> Iterator[BinaryIO]:
     if member is not None:
         with zipfile.ZipFile(path) as packed, packed.open(member) as stream:
             yield cast(BinaryIO, stream)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xinsar.readers.points.tables import GEOMETRY, Block, Columns, evenly
+from xinsar.readers.points.whole import check_whole, null_shapes
 
 SUFFIXES = (".shp", ".gpkg", ".fgb", ".geojson")
 _SAMPLE = 30
@@ -49,7 +50,8 @@ class VectorTable:
         placed = any(name in GEOMETRY for name in columns)
         import pyogrio
 
-        meta, _, shapes, values = _gdal(
+        check_whole(self.path)
+        meta, ids, shapes, values = _gdal(
             self.path,
             pyogrio.raw.read,
             layer=self.layer,
@@ -57,6 +59,7 @@ class VectorTable:
             read_geometry=placed,
             skip_features=block.first,
             max_features=block.rows,
+            return_fids=self.path.suffix.lower() == ".shp",
         )
         found = dict(zip(meta["fields"].tolist(), values, strict=True))
         out = {name: column(found[name], name, self.path, text=name in self.texts) for name in fields}
@@ -65,6 +68,8 @@ class VectorTable:
             raise OSError(
                 f"{self.path}: expected {block.rows} points from {block.first} on; the file has changed"
             )
+        if placed and ids is not None:
+            _check_places(self.path, ids[np.isnan(out[GEOMETRY[0]])].tolist())
         return {name: out[name] for name in columns}
 
     def reads(self, blocks: Sequence[Block], columns: Sequence[str]) -> Iterator[Callable[[], Columns]]:
@@ -77,7 +82,10 @@ def vector_tables(path: Path) -> list[VectorTable]:
     """Return the one layer of points in a vector file; ValueError where there is none or more than one."""
     import pyogrio
 
+    check_whole(path)
     layers = [(str(name), str(kind)) for name, kind in _gdal(path, pyogrio.list_layers)]
+    if not layers and path.suffix.lower() == ".fgb":
+        raise OSError(f"{path}: cannot be read (no layer); it is truncated: get it again")
     points = [name for name, kind in layers if kind.removeprefix("2.5D ").split(" ")[0] in _POINTS]
     if not points:
         kinds = ", ".join(sorted({kind for _, kind in layers})) or "no layer"
@@ -106,15 +114,22 @@ def _table(path: Path, layer: str) -> VectorTable:
 
 
 def _gdal(path: Path, function: Callable[..., Any], **options: Any) -> Any:
-    """Call pyogrio; its errors become OSError with the name of the file."""
-    from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, GeometryError
-
+    """Call pyogrio; its errors, RuntimeErrors and ValueErrors, become OSError with the name of the file."""
     try:
         return function(path, **options)
-    except (DataSourceError, DataLayerError, FeatureError, GeometryError) as error:
+    except (RuntimeError, ValueError) as error:
         raise OSError(
             f"{path}: cannot be read ({error}); it is damaged, truncated, or lacks a part"
         ) from error
+
+
+def _check_places(path: Path, rows: list[int]) -> None:
+    """Raise where points of a shapefile came without a place, but its index says that they have one."""
+    if not null_shapes(path, rows):
+        raise OSError(
+            f"{path}: expected a place for every point that its index gives one, got none for row {rows[0] + 1} or a "
+            "later one; it is damaged: get it again"
+        )
 
 
 def column(values: np.ndarray[Any, Any], name: str, path: Path, *, text: bool) -> np.ndarray[Any, Any]:

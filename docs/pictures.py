@@ -302,6 +302,168 @@ def stack_unwrapped(folder: Path) -> None:
     _save(figure, "stack_unwrapped")
 
 
+def _ground_of_pictures() -> xr.Dataset:
+    """Return the elevations of a simulated mountain area, with the angles of its ascending track."""
+    track = simulate.scene(SEED, shape=(200, 200)).cube["ascending"].to_dataset()
+    return track[["elevation"]]
+
+
+def terrain() -> None:
+    """Draw elevation, slope and aspect, with arrows down the slope."""
+    from xinsar.operations.terrain import terrain as slopes_of
+
+    area = _ground_of_pictures()
+    ground = slopes_of(area)
+    figure, axes = _panels(3)
+    _map(axes[0], area.elevation, "elevation", "m", cmap="gist_earth")
+    few = ground.isel(y=slice(6, None, 12), x=slice(6, None, 12))
+    a = np.deg2rad(few.aspect)
+    axes[0].quiver(few.x, few.y, np.sin(a), np.cos(a), scale=26, width=0.005)
+    _map(axes[1], ground.slope, "slope", "degrees", cmap="viridis", vmin=0)
+    azimuth = {"cmap": "twilight", "vmin": 0, "vmax": 360}
+    _map(axes[2], ground.aspect, "aspect: where it descends to", "degrees clockwise from north", **azimuth)
+    _save(figure, "terrain")
+
+
+def _section(ax: Any) -> None:
+    """Draw a mountain in the plane of the look, what is hidden and what falls together."""
+    incidence = np.deg2rad(39)
+    x = np.arange(0, 6000.0, 5)
+    z = 1500 * np.exp(-(((x - 2900) / 620) ** 2)) + 250 * np.exp(-(((x - 700) / 450) ** 2))
+    wide = xr.DataArray(np.tile(z, (3, 1)), dims=("y", "x"), coords={"y": [10.0, 5.0, 0.0], "x": x})
+    wide.x.attrs["units"] = "m"
+    track = wide.to_dataset(name="elevation").assign_attrs(heading=0.0, incidence=39.0)
+    from xinsar.operations.terrain import look_geometry as geometry_of
+
+    found = geometry_of(track).isel(y=1)
+    ax.fill_between(x, z, -150, color="0.88")
+    ax.plot(x, z, color="0.3", lw=1)
+    for name, color in (("layover", "#D55E00"), ("shadow", "#0072B2")):
+        ax.plot(x, np.where(found[name], z, np.nan), color=color, lw=4, label=name)
+    shadow, layover = (np.flatnonzero(found[n].values) for n in ("shadow", "layover"))
+    along = np.array([-np.sin(incidence), np.cos(incidence)])
+    end = np.array([x[shadow[-1]], z[shadow[-1]]])
+    ax.plot(*np.stack([end, end + 2900 * along]).T, color="#0072B2", lw=1, ls="--")
+    across = np.array([np.cos(incidence), np.sin(incidence)])
+    start = np.array([x[layover[0]], z[layover[0]]])
+    ax.plot(*np.stack([start, start + 2400 * across]).T, color="#D55E00", lw=1, ls="--")
+    ax.annotate(
+        "to the satellite", end + 2900 * along, (-4, 2), textcoords="offset points", ha="right", fontsize=9
+    )
+    ax.annotate("equally far from it", start + 2400 * across, (4, 0), textcoords="offset points", fontsize=9)
+    foot = np.array([700.0, 2100.0])
+    ax.annotate("", foot + 700 * along, foot, arrowprops={"arrowstyle": "-|>"})
+    ax.plot([foot[0]] * 2, [foot[1], foot[1] + 700], color="0.3", lw=0.8)
+    ax.text(foot[0] - 130, foot[1] + 430, "i", fontsize=11)
+    ax.text(*(foot + 700 * along + (-90, 60)), "l", fontsize=11, weight="bold", ha="right")
+    ax.set(
+        aspect="equal", xlim=(0, 6000), ylim=(-150, 3000), xlabel="distance along the look (m)", ylabel="m"
+    )
+    ax.legend(loc="upper right", frameon=False)
+
+
+def look_geometry() -> None:
+    """Draw layover and shadow in a section, and maps of what two tracks see."""
+    from xinsar.operations.terrain import look_geometry as geometry_of
+
+    area = _ground_of_pictures()
+    figure = plt.figure(figsize=(13.5, 7.6), layout="constrained")
+    grid = figure.add_gridspec(2, 3, height_ratios=(1.15, 1))
+    _section(figure.add_subplot(grid[0, :]))
+    ascending = geometry_of(area)
+    descending = geometry_of(area.assign_attrs(heading=192.0))
+    axes = [figure.add_subplot(grid[1, k]) for k in range(3)]
+    _map(axes[0], ascending.sensitivity, "sensitivity, ascending", "1", **_couple(1))
+    _map(axes[1], descending.sensitivity, "sensitivity, descending", "1", **_couple(1))
+    _map(axes[2], ascending.foreshortening, "foreshortening, ascending", "1", cmap="RdGy", vmin=0, vmax=2)
+    for name, color in (("layover", "#D55E00"), ("shadow", "#0072B2")):
+        mask = ascending[name]
+        axes[2].contourf(mask.x, mask.y, mask, levels=[0.5, 1.5], colors=[color])
+    axes[2].set_title("foreshortening, layover, shadow")
+    _save(figure, "look_geometry")
+
+
+def _coso(folder: Path) -> list[xr.Dataset]:
+    """Return two tracks over the Coso field with their vectors: planes through published ones of the same tracks."""
+    tracks = []
+    for velocity, name in (("a064_velocity.h5", "t64_asc_edit"), ("d071_velocity.h5", "t71_des")):
+        ds = xinsar.open_stack(folder / velocity).sel(x=slice(-117.98, -117.62), y=slice(36.2, 35.87)).load()
+        points = np.loadtxt(folder / "ridgecrest_coseismic" / f"{name}.lltnde")
+        design = np.column_stack([points[:, :2], np.ones(len(points))])
+        plane = np.linalg.lstsq(design, points[:, 3:6], rcond=None)[0]
+        x, y = np.meshgrid(ds.x, ds.y)
+        vectors = np.stack([x, y, np.ones_like(x)], -1) @ plane
+        vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+        tracks.append(ds.assign(los=(("component", "y", "x"), vectors.transpose(2, 0, 1))))
+    return tracks
+
+
+def _ray(ax: Any, end: tuple[float, float], color: str, text: str, at: tuple[float, float]) -> None:
+    ax.annotate("", end, (0, 0), arrowprops={"arrowstyle": "-|>", "color": color, "lw": 1.8})
+    ax.text(*at, text, color=color, ha="center", fontsize=9)
+
+
+def _two_looks(ax: Any) -> None:
+    """Draw the plane of east and up: two satellites, and what each sees of one motion."""
+    east, up = np.sin(np.radians(39)), np.cos(np.radians(39))
+    moved = np.array([0.22, -0.58])
+    ax.plot([-1, 1], [0, 0], color="0.6", lw=1)
+    for side, name, color in ((-1, "ascending", "#0072B2"), (1, "descending", "#D55E00")):
+        look = np.array([side * east, up])
+        _ray(ax, tuple(look), color, name, (side * 0.75, 0.85))
+        foot = (moved @ look) * look
+        ax.plot(*zip(moved, foot, strict=True), color=color, lw=0.9, ls=":")
+        ax.plot(*zip((0, 0), foot, strict=True), color=color, lw=3.5, alpha=0.6)
+    _ray(ax, tuple(moved), "0.1", "motion", (0.42, -0.62))
+    ax.set(
+        xlim=(-1.05, 1.05),
+        ylim=(-0.75, 1.0),
+        aspect="equal",
+        xlabel="east",
+        ylabel="up",
+        xticks=[],
+        yticks=[],
+    )
+    ax.set_title("each track sees a shadow of the motion")
+
+
+def decompose_los(folder: Path) -> None:
+    """Draw two looks at one motion, and the tracks, east and up of the Coso geothermal field."""
+    from xinsar.operations.los import decompose_los as decompose
+
+    tracks = _coso(folder)
+    motion = decompose(*tracks).motion * 1000
+    figure, axes = plt.subplots(1, 5, figsize=(19, 3.7), layout="constrained", width_ratios=(1.1, 1, 1, 1, 1))
+    _two_looks(axes[0])
+    style = {"cmap": "RdBu_r", "vmin": -16, "vmax": 16}
+    for ax, ds, name in zip(axes[1:], tracks, ("ascending", "descending"), strict=False):
+        _map(ax, ds.velocity * 1000, f"{name}, toward the satellite", "mm/year", **style)
+    for ax, name in zip(axes[3:], ("east", "up"), strict=True):
+        _map(ax, motion.sel(component=name), name, "mm/year", **style)
+    _save(figure, "decompose_los")
+
+
+def to_slope() -> None:
+    """Draw the sensitivity to downslope motion against the aspect, for each track and both."""
+    aspect = np.arange(361.0)
+    seen = [simulate.geometry.sensitivity(25.0, aspect, heading, 39.0) for heading in (348.0, 192.0)]
+    figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    ax.axhspan(-0.3, 0.3, color="0.92")
+    for values, name, color in zip(seen, ("ascending", "descending"), ("#0072B2", "#D55E00"), strict=True):
+        ax.plot(aspect, values, color=color, label=name)
+    ax.plot(aspect, np.hypot(*seen), color="0.1", ls="--", label="both: root of the sum of squares")
+    ax.set(
+        xlabel="aspect (degrees; the slope falls toward north, east, south, west)",
+        ylabel="sensitivity S",
+        xlim=(0, 360),
+        ylim=(-1, 1.2),
+        xticks=np.arange(0, 361, 45),
+    )
+    ax.set_title("share of downslope motion seen, slope 25 degrees; gray: left out by itself", fontsize=10)
+    ax.legend(frameon=False, ncols=3, fontsize=8, loc="upper center")
+    _save(figure, "to_slope")
+
+
 def _real(name: str) -> Path | None:
     named = os.environ.get("XINSAR_TEST_DATA")
     base = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -324,12 +486,19 @@ def main() -> None:
         products,
     ):
         draw(track)
+    terrain()
+    look_geometry()
     snow_mask(_real("sentinel2-clips"))
     if folder := _real("mexico-city-s1-gamma-stack"):
         stack_unwrapped(folder)
+    to_slope()
+    if folder := _real("coso-ridgecrest-asc-desc"):
+        decompose_los(folder)
     import hotspots
+    import series
 
     hotspots.main()
+    series.main()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from xinsar.operations.hotspot import getis_ord, hot_spot_map
 from xinsar.operations.masks import ndsi, snow_mask
 from xinsar.operations.rasterize import rasterize_points
 from xinsar.operations.stacking import stack_unwrapped, stacking_curve
+from xinsar.operations.terrain import look_geometry, terrain
 from xinsar.operations.unwrapping import unwrap
 from xinsar.readers import open_points, open_stack, stack_from_arrays
 from xinsar.schema import SchemaError
@@ -43,6 +44,7 @@ __all__ = [
     "goldstein_filter",
     "hot_spot_map",
     "kernel_density",
+    "look_geometry",
     "ndsi",
     "open_cube",
     "open_points",
@@ -57,6 +59,7 @@ __all__ = [
     "stack_from_arrays",
     "stack_unwrapped",
     "stacking_curve",
+    "terrain",
     "to_geotiff",
     "unwrap",
 ]

@@ -22,6 +22,7 @@ from xinsar.operations import (
     stacking,
     unwrapping,
 )
+from xinsar.operations.terrain import look_geometry, terrain
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -235,6 +236,14 @@ class DatasetAccessor(_FieldOperations):
             overlap=overlap,
         )
 
+    @_documented(terrain)
+    def terrain(self) -> xr.Dataset:
+        return terrain(self._ds)
+
+    @_documented(look_geometry)
+    def look_geometry(self, *, terrain: xr.Dataset | None = None, reach: float = 5000.0) -> xr.Dataset:
+        return look_geometry(self._ds, terrain=terrain, reach=reach)
+
     @_documented(detection.detect_threshold)
     def detect_threshold(self, **options: Any) -> GeoDataFrame:
         return detection.detect_threshold(self._ds, **options)
@@ -274,6 +283,10 @@ class DataArrayAccessor(_FieldOperations):
     @_documented(gradient.phase_gradient_stack)
     def phase_gradient_stack(self, **options: Any) -> xr.Dataset:
         return gradient.phase_gradient_stack(self._phase(), **options)
+
+    @_documented(terrain)
+    def terrain(self) -> xr.Dataset:
+        return terrain(self._array)
 
     @_documented(masks.snow_mask)
     def snow_mask(

@@ -67,7 +67,7 @@ def gi_opencv(values: Any, radius: int) -> Any:
 def gi_xarray_spatial(field: Any, radius: int) -> Any:
     """Return Gi* by the convolution of xarray-spatial, of filled values and of their mask, with zeros around.
 
-    Its own ``focal.hotspots`` (0.5.3) classes a mean, without the number of neighbours, and nothing where NaN is near.
+    Its own ``focal.hotspots`` gives classes, no scores: those of Gi* since 0.10; in 0.5 of a mean, NaN near any NaN.
     """
     from xrspatial.convolution import circle_kernel, convolution_2d
 
@@ -86,7 +86,7 @@ def gi_xarray_spatial(field: Any, radius: int) -> Any:
 
 
 def xarray_spatial_hotspots(field: Any, radius: int) -> Any:
-    """Return what xarray-spatial calls hot spots; not Gi*, timed for comparison only."""
+    """Return the classes that xarray-spatial calls hot spots, timed for comparison only."""
     from xrspatial.convolution import circle_kernel
     from xrspatial.focal import hotspots
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import pi
 
 import numpy as np
@@ -303,12 +304,67 @@ def test_far_and_lost_points_do_not_disturb_those_in_degrees():
     np.testing.assert_array_equal(xinsar.kernel_density(more.velocity, RADIUS, target=extent).density, wanted)
 
 
-def test_no_points_give_nan_on_a_given_grid():
-    none = points(5).isel(point=slice(0))
-    found = xinsar.kernel_density(none, RADIUS, target=(0, 0, 100, 100, 10)).density
-    assert np.isnan(found).all()
+def test_no_points_are_an_error_and_those_without_a_place_give_nan_on_a_given_grid():
+    target = (0, 0, 100, 100, 10)
+    with pytest.raises(ValueError, match="got none"):
+        xinsar.kernel_density(points(5).isel(point=slice(0)), RADIUS, target=target)
+    lost = points(5).assign_coords(x=("point", np.full(5, np.nan), {"units": "m"}))
+    assert np.isnan(xinsar.kernel_density(lost, RADIUS, target=target).density).all()
     with pytest.raises(ValueError, match="finite coordinates"):
-        xinsar.kernel_density(none, RADIUS)
+        xinsar.kernel_density(lost, RADIUS)
+
+
+@pytest.mark.parametrize("method", ["exact", "fft"])
+def test_a_target_that_no_point_reaches_is_an_error(method):
+    ds = points(code="EPSG:32633")
+    ends = [float(f(ds[n])) for n in "xy" for f in (np.min, np.max)]
+    far = (10_000.0, 0.0, 10_100.0, 100.0, 10.0)
+    said = r"target: .* within 100 m of some points, got x 10000 to 10100, y 0 to 100 \(EPSG:32633\); they lie in "
+    said += re.escape("x {:.8g} to {:.8g}, y {:.8g} to {:.8g}".format(*ends)) + "; check the CRS of both"
+    for data in (ds, ds.velocity, ds.velocity.chunk(point=13).assign_coords(ds.coords)):
+        refused(ValueError, said, data, RADIUS, target=far, method=method)
+    lazy = built_lazily(
+        lambda d: xinsar.kernel_density(d.velocity, RADIUS, target=far, method=method), cut(ds, 13)
+    )
+    assert (lazy.density.compute() == 0).all()
+
+
+@pytest.mark.parametrize(("away", "found"), [(90.0, True), (125.0, False)])
+@pytest.mark.parametrize("side", ["east", "west", "north", "south"])
+def test_a_point_counts_as_near_up_to_the_radius(side, away, found):
+    there = {
+        "east": (50 + away, 0),
+        "west": (-50 - away, 0),
+        "north": (0, 50 + away),
+        "south": (0, -50 - away),
+    }
+    x, y = there[side]
+    ds = points(1).assign_coords(x=("point", [x], {"units": "m"}), y=("point", [float(y)]))
+    target = (-50, -50, 50, 50, 10)
+    if found:
+        assert xinsar.kernel_density(ds, 100.0, target=target).density.max() > 0
+    else:
+        refused(ValueError, "within 100 m of some points", ds, 100.0, target=target)
+
+
+def test_a_target_that_no_pixel_reaches_is_an_error():
+    array = raster(gappy((11, 9)), code="EPSG:32633")
+    for data in (array, array.chunk(y=4, x=5)):
+        refused(
+            ValueError,
+            r"they lie in x 500000 to 500080, y 4999900 to 5000000",
+            data,
+            35.0,
+            target=(600_000, 4_999_901, 600_083, 5_000_003, 7),
+        )
+        inner = xinsar.kernel_density(data, 35.0, target=(500_040, 4_999_950, 500_050, 4_999_960, 5))
+        assert np.abs(inner.density).compute().max() > 0
+
+
+def test_points_without_a_place_in_the_crs_of_the_target():
+    ds = points(degrees=True).assign_coords(x=("point", np.full(60, 500_000.0)))
+    target = raster(np.zeros((5, 5)), code="EPSG:32633")
+    refused(ValueError, "none of them has a place in its CRS", ds, RADIUS, target=target)
 
 
 def test_a_raster_onto_another_grid_counts_its_pixels_as_points():
@@ -526,6 +582,37 @@ def test_ways_to_give_weights():
         assert found.dtype == np.float64
 
 
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_weights_at_other_places_are_refused(name):
+    ds = points()
+    other = ds.velocity.assign_coords({name: ds[name] + 5000})
+    for data in (ds, ds.velocity):
+        refused(ValueError, f"weights: .* their {name} is another", data, RADIUS, weights=other, target=20)
+    lost = ds.assign_coords({name: ds[name].where(ds[name] > 50)})
+    wanted = xinsar.kernel_density(lost.velocity, RADIUS, target=20)
+    again = xinsar.kernel_density(lost, RADIUS, weights=lost.velocity.copy(), target=20)
+    np.testing.assert_array_equal(again.density, wanted.density)
+
+
+def test_weights_that_are_not_in_memory_lie_at_the_places_of_the_data():
+    ds = points()
+    wanted = xinsar.kernel_density(ds, RADIUS, weights="velocity", target=20).density
+    off = cut(ds.assign_coords(x=ds.x + 5000), 13).velocity
+    found = xinsar.kernel_density(ds, RADIUS, weights=off, target=20).density
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, lambda v: xr.DataArray(v, dims="point")])
+def test_the_history_tells_the_kind_of_weights_and_the_numbers_of_a_target(kind):
+    weights = kind([1.0] * 60)
+    for target, word in ((np.float64(20), "20.0"), (np.array([0, 0, 90, 80]), "[0, 0, 90, 80]")):
+        found = xinsar.kernel_density(points(), RADIUS, weights=weights, target=target)
+        said = f"radius=100.0, weights='array', target={word}, kernel='quartic', method='auto'"
+        assert found.attrs["history"] == f"xinsar.kernel_density({said})"
+    cube = raster(np.zeros((9, 9)), origin=(0.0, 90.0))
+    assert "target='grid'" in xinsar.kernel_density(points(), RADIUS, target=cube).attrs["history"]
+
+
 def test_labels():
     ds = points(dtype=np.float32, code="EPSG:32633").assign_attrs(track=26, history="before")
     found = xinsar.kernel_density(ds, RADIUS, weights="velocity", target=20)
@@ -616,6 +703,27 @@ def test_bad_arguments():
     refused(xinsar.SchemaError, "expected a coordinate y", ds.drop_vars("y"), 30.0)
     refused(ValueError, "CRS", raster(gappy((6, 7)), units=None), 30.0)
     refused(ValueError, "has no CRS", ds, 30.0, target=raster(np.zeros((3, 3)), code="EPSG:32633"))
+
+
+def test_maps_and_targets_without_a_pixel():
+    array = raster(gappy((2, 6, 7)))
+    for empty in (array[:, :0], array[..., :0], array[:0]):
+        refused(ValueError, "expected values, got none", empty, 30.0)
+        refused(ValueError, "expected values, got none", empty.chunk(), 30.0)
+    refused(ValueError, "target: expected at least one pixel, got 0 x 7", points(), 30.0, target=array[0, :0])
+
+
+def test_half_floats_become_float64():
+    array = raster(gappy((6, 7), dtype=np.float16))
+    wanted = xinsar.kernel_density(array.astype("f8"), 30.0)
+    same_bits(xinsar.kernel_density(array, 30.0), wanted)
+
+
+def test_one_pixel_of_a_given_size_needs_no_crs():
+    ds = points()
+    found = xinsar.kernel_density(ds, RADIUS, weights="velocity", target=(100, 100, 150, 150, 50)).density
+    assert found.shape == (1, 1)
+    close(found.values, of_points(ds, found, ds.velocity.values))
 
 
 def test_a_single_pixel():

@@ -250,13 +250,41 @@ def test_empty_pixels_and_places_that_are_missing():
     assert out.point_count.values[0].tolist() == [2, 0, 0, 1, 0]
 
 
-def test_infinite_values_count_as_they_are():
-    ds = make_points(3)
-    ds["velocity"] = "point", np.array([1, np.inf, 3], "f4")
-    ds = ds.assign_coords(x=("point", np.full(3, 500_010.0)), y=("point", np.full(3, 4_999_990.0)))
-    out = {s: float(rasterize_points(ds, make_grid(), statistic=s).velocity[0, 0]) for s in STATISTICS}
-    assert (out["median"], out["mean"], out["min"], out["max"]) == (3, np.inf, 1, np.inf)
-    assert np.isnan(out["std"])
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_an_infinite_value_is_an_error_when_computed(statistic, infinite):
+    ds = make_points(40, times=2)
+    ds["displacement"][1, 7] = infinite
+    said = r"points: expected finite values or NaN, found an infinite one; mark it missing"
+    with pytest.raises(ValueError, match=said):
+        rasterize_points(ds, make_grid(), statistic=statistic)
+    lazy = ds.chunk(point=9).assign_coords(ds.coords)
+    out = built_lazily(lambda d: rasterize_points(d, make_grid(), statistic=statistic), lazy)
+    with pytest.raises(ValueError, match=said):
+        out.displacement.compute(scheduler="synchronous")
+    ds["displacement"] = ds.displacement.where(np.isfinite(ds.displacement))
+    cured = rasterize_points(ds, make_grid(), statistic=statistic)
+    assert not np.isinf(cured.displacement).any()
+
+
+def test_an_infinite_value_outside_of_the_target_does_not_disturb():
+    ds = make_points(40)
+    wanted = rasterize_points(ds.isel(point=slice(1, None)), make_grid())
+    ds["velocity"][0], ds["x"][0] = np.inf, 1e6
+    for some in (ds, ds.chunk(point=9)):
+        same_bits(rasterize_points(some, make_grid()).compute(), wanted)
+
+
+@pytest.mark.parametrize("dtype", ["f2", ">f4", ">f8", ">i2", "longdouble"])
+def test_types_that_the_kernels_do_not_know_become_those_they_do(dtype):
+    values = np.arange(30).astype(dtype)
+    ds = make_points(30).drop_vars("velocity").assign(v=("point", values, {"units": "m"}))
+    got = rasterize_points(ds, make_grid())
+    wanted = rasterize_points(ds.assign(v=ds.v.astype("f8")), make_grid())
+    assert got.v.dtype == ("float64" if values.dtype.itemsize > 4 else "float32")
+    np.testing.assert_array_equal(got.v, wanted.v)
+    assert got.v.attrs["units"] == "m"
+    same_bits(rasterize_points(ds.chunk(point=7), make_grid()).compute(), got)
 
 
 # --- targets
@@ -307,6 +335,16 @@ def test_one_pixel_holds_all():
     assert out.velocity.shape == (1, 1)
     assert out.velocity.item() == np.nanmedian(ds.velocity)
     assert out.point_count.item() == 300
+
+
+def test_one_pixel_of_a_given_size_needs_no_crs():
+    ds = make_points().drop_vars("spatial_ref")
+    ds = ds.assign_coords({n: ds[n].assign_attrs(units="m") for n in ("x", "y")})
+    for some, target in ((ds, (499_000, 4_999_000, 501_000, 5_001_000, 2000)), (ds.isel(point=[3]), 50.0)):
+        out = rasterize_points(some, target)
+        assert out.velocity.shape == (1, 1)
+        assert out.point_count.item() == some.sizes["point"]
+        xr.testing.assert_identical(rasterize_points(some, out).drop_attrs(), out.drop_attrs())
 
 
 def test_a_single_row_in_degrees_has_the_height_of_its_own():

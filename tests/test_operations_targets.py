@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from pyproj import Geod, Transformer
 
 import xinsar
 from tests.helpers import with_crs
-from xinsar.grid import crs_of
+from xinsar.grid import crs_of, pixel_spacing
 from xinsar.operations.targets import moved, same_place, target_grid
 
 
@@ -97,6 +99,37 @@ def test_crs_is_written_as_rioxarray_does():
     assert "spatial_ref" not in target_grid(10.0, points(), 20.0).coords
 
 
+@pytest.mark.parametrize("code", ["EPSG:32633", None])
+@pytest.mark.parametrize("target", ["resolution", "extent"])
+def test_a_grid_of_any_size_costs_no_more_than_its_coordinates(code, target):
+    ds = points([0.0, 20_000.0], [0.0, 20_000.0], code=code)
+    given_ = 10.0 if target == "resolution" else (0, 0, 20_000, 20_000, 10)
+    target_grid(given_, ds, 500.0)  # what the first call loads does not count
+    tracemalloc.start()
+    try:
+        grid = target_grid(given_, ds, 500.0)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert grid.size >= 4e6
+    assert grid.variable.data.strides == (0, 0)
+    assert most < grid.size / 4
+
+
+@pytest.mark.parametrize("units", ["m", "degrees_east"])
+@pytest.mark.parametrize("extent", [(10.0, 50.0, 10.001, 50.001), (10.0, 50.0, 10.0005, 50.01)])
+def test_one_pixel_or_column_of_a_given_size_needs_no_crs(units, extent):
+    ds = points([10.0], [50.0], units=units)
+    resolution = 100.0 if units != "m" else 0.001
+    grid = target_grid((*extent, resolution), ds, None)
+    assert grid.shape[1] == 1
+    assert crs_of(grid) is None
+    dy, dx = pixel_spacing(grid)
+    assert float(dy[0]) == pytest.approx(resolution, rel=1e-3)
+    assert float(dx[0]) == pytest.approx(resolution, rel=1e-3)
+    xr.testing.assert_identical(target_grid(grid, ds, None), grid)
+
+
 def test_degrees_by_metres_at_the_middle_latitude():
     ds = points([13.0, 13.02], [60.0, 60.01], code="EPSG:4326", units="degrees_east")
     grid = target_grid(30.0, ds, 100.0)
@@ -165,6 +198,7 @@ def test_other_ways_to_make_no_grid():
     refused(ValueError, "CRS", 5.0, points(units="pixels"), 20.0)
     uneven = cube().assign_coords(x=[0.0, 1, 2, 3, 9, 10, 11])
     refused(ValueError, "x: expected evenly spaced", uneven, points(), 20.0)
+    refused(ValueError, "at least one pixel, got 5 x 0", cube().isel(x=slice(0)), points(), 20.0)
 
 
 def test_places_move_between_crs():

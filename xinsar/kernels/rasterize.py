@@ -17,6 +17,11 @@ from xinsar.kernels._jit import jit
 STATISTICS = ("mean", "median", "min", "max", "std")
 """Legal statistics; ``std`` is that of the population (divided by the number of values)."""
 
+INFINITE = (
+    "points: expected finite values or NaN, found an infinite one; mark it missing first, e.g. "
+    "velocity.where(numpy.isfinite(velocity))"
+)
+
 _FEW = 24
 """Up to so many values a plain insertion sort is fastest."""
 
@@ -82,14 +87,16 @@ def _end_of_run(cells: Any, first: int) -> int:
 
 @jit
 def _gather(values: Any, order: Any, scratch: Any) -> int:
-    """Copy the values that are not missing to ``scratch``, -0 as 0; return their number."""
+    """Copy the values that are not missing to ``scratch``, -0 as 0; return their number, -1 if one is infinite."""
     number = 0
+    infinite = False
     for k in order:
         value = np.float64(values[k])
+        infinite |= abs(value) == np.inf
         if value == value:
             scratch[number] = value + 0.0
             number += 1
-    return number
+    return -1 if infinite else number
 
 
 @jit
@@ -146,16 +153,22 @@ def _statistic(values: Any, which: int) -> Any:
 
 
 @jit
-def _fill(values: Any, order: Any, cells: Any, which: int, scratch: Any, out: Any) -> None:
-    """Write the statistic of each run of equal cells to ``out``; cells without a valid value are left as they are."""
+def _fill(values: Any, order: Any, cells: Any, which: int, scratch: Any, out: Any) -> bool:
+    """Write the statistic of each run of equal cells to ``out``; cells without a valid value are left as they are.
+
+    Stop and return False at an infinite value.
+    """
     first = 0
     while first < cells.size:
         last = _end_of_run(cells, first)
         number = _gather(values, order[first:last], scratch)
+        if number < 0:
+            return False
         if number:
             _sort(scratch[:number])
             out[cells[first]] = _statistic(scratch[:number], which)
         first = last
+    return True
 
 
 @jit
@@ -192,7 +205,8 @@ def _rasterize(
     out = np.full((*leading, (last - first) * lattice.columns), np.nan, dtype)
     for place in np.ndindex(*leading):
         line = np.ascontiguousarray(values[place])
-        _fill(line, order, cells, STATISTICS.index(statistic), scratch, out[place])
+        if not _fill(line, order, cells, STATISTICS.index(statistic), scratch, out[place]):
+            raise ValueError(INFINITE)
     return out.reshape(*leading, last - first, lattice.columns)
 
 

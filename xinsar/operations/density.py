@@ -13,7 +13,7 @@ from xinsar.backend import array_namespace, is_cupy
 from xinsar.mapping import is_lazy, neighbourhood, onto_grid, pointwise, reduce_fields, same_grid
 from xinsar.operations import checks
 from xinsar.operations.fields import field_of, floating, is_points, own_dims
-from xinsar.operations.targets import moved, same_place, target_grid
+from xinsar.operations.targets import lie_in, moved, outside, said, same_place, target_grid
 
 KERNELS = ("quartic", "printed")
 METHODS = ("auto", "exact", "fft")
@@ -93,14 +93,16 @@ def kernel_density(
         If the field does not end in y, x or point, or holds no real numbers.
     ValueError
         If ``radius`` is not above 0 or smaller than a pixel of the result; if ``target`` makes no grid; if there is
-        neither a CRS nor a unit of x, or a CRS on one side only; if ``method="fft"`` and rows differ in size by more
-        than 0.1 % from their mean; when computed, if a weight is infinite.
+        neither a CRS nor a unit of x, or a CRS on one side only; if no point lies in the target or within ``radius``
+        of it (where coordinates are in memory); if ``weights`` lie at other places than ``data``; if ``method="fft"``
+        and rows differ in size by more than 0.1 % from their mean; when computed, if a weight is infinite.
     KeyError
         If ``data`` has no variable ``weights``.
 
     Notes
     -----
-    0 where nothing lies within r. A field without any valid weight gives NaN everywhere.
+    0 where nothing lies within r: a target that lies nowhere near points whose coordinates are not in memory, or near
+    a lazy raster in another CRS, is 0 everywhere. A field without any valid weight gives NaN everywhere.
 
     Metres: a projected CRS as it is, a geographic one by the ellipsoid. On its own grid each pixel of a raster is
     spread by the size that pixels have in its row. Other grids get the pixels of a raster as points.
@@ -149,8 +151,8 @@ def kernel_density(
     history = checks.said(
         "kernel_density",
         radius=search.radius,
-        weights=_said(weights, "array"),
-        target=_said(target, "grid"),
+        weights=weights if weights is None or isinstance(weights, str) else "array",
+        target=said(target),
         kernel=kernel,
         method=method,
     )
@@ -160,11 +162,6 @@ def kernel_density(
         **{**density.attrs, "units": _units(field), "kernel": kernel, "radius": search.radius},
     )
     return schema.assemble([named], data, history=history)
-
-
-def _said(value: Any, name: str) -> Any:
-    """Return how an argument appears in the history: what is long by ``name``."""
-    return name if isinstance(value, (xr.Dataset, xr.DataArray)) or hasattr(value, "__array__") else value
 
 
 def _units(field: xr.DataArray) -> str:
@@ -234,8 +231,21 @@ def _field_like(weights: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
     if weights.shape[-len(dims) :] != plain.shape:
         raise ValueError(f"weights: expected {plain.shape} {dims}, got shape {weights.shape}")
     same_grid(plain, weights.rename("weights"))
-    own = {n: c for n, c in plain.coords.items() if n not in weights.coords}
+    if is_points(like):
+        _same_places(plain, weights)
+    own = {n: c for n, c in plain.coords.items() if n not in weights.coords or n in ("x", "y")}
     return field_of(weights.assign_coords(own))
+
+
+def _same_places(data: xr.DataArray, weights: xr.DataArray) -> None:
+    """Raise ValueError where weights of points lie elsewhere than the data, as far as both are in memory."""
+    for name in ("x", "y"):
+        own, other = data[name], weights.coords.get(name, data[name])
+        if not (is_lazy(own) or is_lazy(other)) and not np.array_equal(own, other, equal_nan=True):
+            raise ValueError(
+                f"weights: expected the points of the data, but their {name} is another; select the same points, or "
+                "drop the coordinates of the weights with .drop_vars(['x', 'y'])"
+            )
 
 
 def _array_like(weights: Any, like: xr.DataArray) -> xr.DataArray:
@@ -277,6 +287,7 @@ def density_of(
         )
     x, y, values = _points(field)
     x, y = moved(x, y, field, template)
+    _reaches_a_point(template, x, y, field, search.radius)
     return _onto(template, x, y, values, search, counts)
 
 
@@ -289,6 +300,38 @@ def _reaches_a_pixel(template: xr.DataArray, radius: float) -> None:
             f"radius: expected at least the size of a pixel, {float(dy.max()):g} x {float(dx.max()):g} m (y, x), got "
             f"{radius:g} m: what lies between pixel centres would be lost; choose a larger radius or a finer target"
         )
+
+
+def _reaches_a_point(
+    template: xr.DataArray, x: xr.DataArray, y: xr.DataArray, field: xr.DataArray, radius: float
+) -> None:
+    """Raise ValueError where all places, as far as they are in memory, lie farther than ``radius`` from the grid."""
+    around = [grid.axis(_padded(template, radius), name) for name in ("x", "y")]
+    places = [x.values, y.values] if not is_lazy(x) and not is_lazy(y) else _few(field, template, around)
+    if places is None:
+        return
+    inside = np.logical_and(*(_between(*both) for both in zip(places, around, strict=True)))
+    if inside.any() or not (np.isfinite(field["x"]) & np.isfinite(field["y"])).any():
+        return
+    raise ValueError(outside(template, lie_in(*places), radius=radius))
+
+
+def _few(field: xr.DataArray, template: xr.DataArray, around: list[Any]) -> list[Any] | None:
+    """Return x and y of three pixels of a raster: two corners, and the one next to the middle of ``around``.
+
+    None of points, and where the two have different CRS.
+    """
+    if is_points(field) or grid.crs_of(field) != grid.crs_of(template):
+        return None
+    few = []
+    for name, borders in zip(("x", "y"), around, strict=True):
+        values, middle = grid.axis(field, name), (borders.min() + borders.max()) / 2
+        few.append(np.array([values.min(), values[np.abs(values - middle).argmin()], values.max()]))
+    return few
+
+
+def _between(values: Any, borders: Any) -> Any:
+    return (values >= borders.min()) & (values <= borders.max())
 
 
 def _counts(field: xr.DataArray, counts: xr.DataArray | None) -> xr.DataArray:

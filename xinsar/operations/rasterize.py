@@ -14,7 +14,7 @@ from xinsar.grid import axis, crs_of, metric_of, pixel_spacing, step
 from xinsar.mapping import is_lazy, onto_grid, pointwise
 from xinsar.operations import checks
 from xinsar.operations.fields import _check_places
-from xinsar.operations.targets import moved, target_grid
+from xinsar.operations.targets import lie_in, moved, outside, target_grid
 
 STATISTICS = ("median", "mean", "min", "max", "std")
 """What a pixel may keep of its values."""
@@ -47,7 +47,7 @@ def rasterize_points(
     Returns
     -------
     xarray.Dataset
-        The variables on (..., y, x), with their units; float32 and float64 stay, whole numbers become the
+        The variables on (..., y, x), with their units; float32 and float64 stay, whole numbers and float16 become the
         floating-point type that holds them. ``point_count`` (y, x), int32: points in the pixel, whether their values
         are valid or not. Lazy if ``points`` is.
 
@@ -59,7 +59,8 @@ def rasterize_points(
         If there is no dim ``point`` with coordinates x and y.
     ValueError
         If ``statistic`` is unknown, if ``target`` makes no grid, if one of points and target has a CRS and the other
-        none, or if no point lies in the target (when computed, where coordinates are not in memory).
+        none, or if no point lies in the target (when computed, where coordinates are not in memory); when computed, if
+        a value of a point in the target is infinite.
 
     Notes
     -----
@@ -76,7 +77,7 @@ def rasterize_points(
     >>> ps = xr.Dataset({"velocity": ("point", [1.0, 2.0, 6.0, 9.0])},
     ...                 {"x": ("point", [5.0, 10.0, 15.0, 30.0]), "y": ("point", [1.0, 2.0, 3.0, 4.0])})
     >>> ps.x.attrs["units"] = "m"
-    >>> maps = xinsar.operations.rasterize.rasterize_points(ps, 20)
+    >>> maps = xinsar.rasterize_points(ps, 20)
     >>> maps.velocity.values, maps.point_count.values
     (array([[2., 9.]]), array([[3, 1]], dtype=int32))
     """
@@ -135,9 +136,17 @@ def _alike(ds: xr.Dataset) -> Iterable[dict[str, xr.DataArray]]:
     """Group the variables that become maps by their leading dims and dtype: each group is read once."""
     groups: dict[Any, dict[str, xr.DataArray]] = {}
     for name in _names(ds):
-        array = ds[name].transpose(..., "point")
+        array = _native(ds[name].transpose(..., "point"))
         groups.setdefault((array.dims, array.dtype), {})[name] = array
     return groups.values()
+
+
+def _native(array: xr.DataArray) -> xr.DataArray:
+    """Return ``array`` in a type that kernels know; half and long floats and other byte orders become one."""
+    if array.dtype.isnative and array.dtype != "float16" and array.dtype.itemsize <= 8:
+        return array
+    dtype = np.result_type(array.dtype, np.float32)
+    return array.astype(dtype if dtype.itemsize <= 8 else np.float64)
 
 
 def _joined(group: dict[str, xr.DataArray]) -> xr.DataArray:
@@ -240,11 +249,7 @@ def _place(ds: xr.Dataset, grid: xr.DataArray) -> tuple[tuple[xr.DataArray, xr.D
     x, y = moved(ds["x"], ds["y"], ds, grid)
     some = pointwise(_within, x, y, dtype=bool, lattice=_lattice(grid)).any()
     if not is_lazy(some) and not some:
-        ends = _ends(xr.Dataset({"x": x, "y": y}))
-        (left, right), (bottom, top) = ends["x"].values, ends["y"].values
-        raise ValueError(
-            _outside(grid, f"; they lie in x {left:.8g} to {right:.8g}, y {bottom:.8g} to {top:.8g}")
-        )
+        raise ValueError(outside(grid, lie_in(x.values, y.values)))
     return (x, y), some
 
 
@@ -254,25 +259,11 @@ def _within(x: Any, y: Any, lattice: Any) -> Any:
     return within(x, y, lattice=lattice)
 
 
-def _outside(grid: xr.DataArray, came: str = "") -> str:
-    """Return that no point lies in a grid, and where it is."""
-    edges = []
-    for name in ("x", "y"):
-        half, values = abs(step(grid, name)) / 2, axis(grid, name)
-        edges.append(f"{name} {values.min() - half:.8g} to {values.max() + half:.8g}")
-    crs = crs_of(grid)
-    system = "no CRS" if crs is None else f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else crs.name
-    return (
-        f"target: expected a grid where some points lie, got {', '.join(edges)} ({system}){came}; check the "
-        "CRS of both"
-    )
-
-
 def _unless_empty(array: xr.DataArray, some: xr.DataArray, grid: xr.DataArray) -> xr.DataArray:
     """Return ``array``; where it is lazy, computing it raises ValueError unless ``some`` is true."""
     if not is_lazy(some):
         return array
-    out = pointwise(_checked, array, some, dtype=array.dtype, said=_outside(grid))
+    out = pointwise(_checked, array, some, dtype=array.dtype, said=outside(grid))
     return out.assign_attrs(array.attrs).rename(array.name)
 
 

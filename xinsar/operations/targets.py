@@ -95,6 +95,10 @@ def _of_cube(cube: xr.Dataset | xr.DataArray) -> xr.DataArray:
         raise ValueError(
             f"target: expected a grid with dims y and x, got {tuple(map(str, cube.dims))}; rename its dims"
         )
+    if not (cube.sizes["y"] and cube.sizes["x"]):
+        raise ValueError(
+            f"target: expected at least one pixel, got {cube.sizes['y']} x {cube.sizes['x']}; check what was selected"
+        )
     for name in ("y", "x"):
         step(cube, name)
     coords: dict[str, Any] = {name: cube[name].variable for name in ("y", "x")}
@@ -113,22 +117,26 @@ def _placed(
     *,
     steps: tuple[float, float] | None = None,
 ) -> xr.DataArray:
-    """Return ``grid`` with the scalar ``spatial_ref`` of ``crs``; as it is without one.
+    """Return ``grid`` with the scalar ``spatial_ref`` of ``crs``.
 
-    ``steps`` along x and y, where known, also hold for a grid of one column or row, whose coordinates do not tell them.
+    Without a CRS it holds no more than the affine transform, and only where one column or row does not tell its size.
+    ``steps`` along x and y are those of a new grid.
     """
-    if crs is None:
-        return grid
-    if known is not None and known.attrs.get("crs_wkt"):
+    if known is not None and known.attrs.get("GeoTransform" if crs is None else "crs_wkt"):
         return grid.assign_coords(spatial_ref=known.variable)
+    if crs is None and (steps is None or min(grid.shape) > 1):
+        return grid
     import rioxarray  # noqa: F401
     from affine import Affine
 
     dx, dy = steps or (step(grid, "x"), step(grid, "y"))
     corner = float(grid["x"][0]) - dx / 2, float(grid["y"][0]) - dy / 2
     transform = Affine(dx, 0.0, corner[0], 0.0, dy, corner[1])
-    placed: xr.DataArray = grid.rio.write_crs(crs).rio.write_transform(transform)
-    return placed.rio.write_coordinate_system()  # type: ignore[no-any-return]
+    # coordinates alone: rioxarray copies what it writes to, and a template would become as large as its grid
+    bare = xr.Dataset(coords=grid.coords)
+    if crs is not None:
+        bare = bare.rio.write_crs(crs).rio.write_coordinate_system()
+    return grid.assign_coords(bare.rio.write_transform(transform).coords)
 
 
 def _extent(data: xr.Dataset | xr.DataArray) -> tuple[float, float, float, float]:
@@ -198,6 +206,35 @@ def _unit(data: xr.Dataset | xr.DataArray, crs: Any) -> str:
         return str(data["x"].attrs.get("units", "m"))
     name = crs.axis_info[0].unit_name
     return "m" if name == "metre" else str(name)
+
+
+def said(target: Any) -> Any:
+    """Return what the history says of a target: its numbers, or that it was a grid."""
+    if target is None:
+        return None
+    return "grid" if isinstance(target, (xr.Dataset, xr.DataArray)) else np.asarray(target).tolist()
+
+
+def outside(grid: xr.DataArray, came: str = "", *, radius: float | None = None) -> str:
+    """Return that no point lies in a grid or within ``radius`` of it, and where it is."""
+    edges = []
+    for name in ("x", "y"):
+        half, values = abs(step(grid, name)) / 2, axis(grid, name)
+        edges.append(f"{name} {values.min() - half:.8g} to {values.max() + half:.8g}")
+    crs = crs_of(grid)
+    system = "no CRS" if crs is None else f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else crs.name
+    where = "where some points lie" if radius is None else f"within {radius:g} m of some points"
+    return f"target: expected a grid {where}, got {', '.join(edges)} ({system}){came}; check the CRS of both"
+
+
+def lie_in(x: Any, y: Any) -> str:
+    """Return where points lie that all miss a grid, in its CRS."""
+    there = np.isfinite(x) & np.isfinite(y)
+    if not there.any():
+        return "; none of them has a place in its CRS"
+    ends = [(float(a[there].min()), float(a[there].max())) for a in (np.asarray(x), np.asarray(y))]
+    (left, right), (bottom, top) = ends
+    return f"; they lie in x {left:.8g} to {right:.8g}, y {bottom:.8g} to {top:.8g}"
 
 
 def same_place(data: xr.DataArray, grid: xr.DataArray) -> bool:

@@ -21,6 +21,11 @@ ON_FIELDS = (
 )
 ON_DATASET = (
     *ON_FIELDS,
+    "velocity",
+    "monthly_velocity",
+    "invert_network",
+    "terrain",
+    "look_geometry",
     "coherence_filter",
     "phase_gradient",
     "phase_gradient_stack",

@@ -19,8 +19,11 @@ from xinsar.operations.emerging import emerging_hot_spots
 from xinsar.operations.filtering import coherence_filter, goldstein_filter
 from xinsar.operations.gradient import phase_gradient, phase_gradient_stack
 from xinsar.operations.hotspot import getis_ord, hot_spot_map
+from xinsar.operations.los import decompose_los, to_slope
 from xinsar.operations.masks import ndsi, snow_mask
+from xinsar.operations.network import invert_network
 from xinsar.operations.rasterize import rasterize_points
+from xinsar.operations.rates import monthly_velocity, velocity
 from xinsar.operations.stacking import stack_unwrapped, stacking_curve
 from xinsar.operations.terrain import look_geometry, terrain
 from xinsar.operations.unwrapping import unwrap
@@ -38,13 +41,16 @@ __all__ = [
     "MissingExtraError",
     "SchemaError",
     "coherence_filter",
+    "decompose_los",
     "detect_threshold",
     "emerging_hot_spots",
     "getis_ord",
     "goldstein_filter",
     "hot_spot_map",
+    "invert_network",
     "kernel_density",
     "look_geometry",
+    "monthly_velocity",
     "ndsi",
     "open_cube",
     "open_points",
@@ -61,5 +67,7 @@ __all__ = [
     "stacking_curve",
     "terrain",
     "to_geotiff",
+    "to_slope",
     "unwrap",
+    "velocity",
 ]

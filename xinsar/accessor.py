@@ -17,8 +17,11 @@ from xinsar.operations import (
     filtering,
     gradient,
     hotspot,
+    los,
     masks,
+    network,
     rasterize,
+    rates,
     stacking,
     unwrapping,
 )
@@ -59,6 +62,14 @@ class _FieldOperations:
         return hotspot.getis_ord(
             self._source, distance, weights=weights, k=k, fdr=fdr, alpha=alpha, over=over
         )
+
+    @_documented(rates.velocity)
+    def velocity(self, *, seasonal: Any = (), steps: Any = ()) -> xr.Dataset:
+        return rates.velocity(self._source, seasonal=seasonal, steps=steps)
+
+    @_documented(rates.monthly_velocity)
+    def monthly_velocity(self, *, max_gap: float = 45.0) -> xr.Dataset:
+        return rates.monthly_velocity(self._source, max_gap=max_gap)
 
     @_documented(hotspot.hot_spot_map)
     def hot_spot_map(self, distance: float, *, radius: float | None = None, target: Any = None) -> xr.Dataset:
@@ -215,6 +226,40 @@ class DatasetAccessor(_FieldOperations):
             count=count,
         )
 
+    @_documented(network.invert_network)
+    def invert_network(
+        self, *, weights: str = "coherence", reference: Any = "auto", dem_error: bool = False
+    ) -> xr.Dataset:
+        return network.invert_network(self._ds, weights=weights, reference=reference, dem_error=dem_error)
+
+    @_documented(los.decompose_los)
+    def decompose_los(
+        self,
+        *others: xr.Dataset,
+        variable: str | None = None,
+        north: str | xr.DataArray = "zero",
+        weights: str | None = None,
+        target: Any = None,
+        resampling: str | None = None,
+        max_condition: float = 10,
+    ) -> xr.Dataset:
+        return los.decompose_los(
+            self._ds,
+            *others,
+            variable=variable,
+            north=north,
+            weights=weights,
+            target=target,
+            resampling=resampling,
+            max_condition=max_condition,
+        )
+
+    @_documented(los.to_slope)
+    def to_slope(
+        self, *others: xr.Dataset, method: str = "least_squares", min_sensitivity: float = 0.3
+    ) -> xr.Dataset:
+        return los.to_slope(self._ds, *others, method=method, min_sensitivity=min_sensitivity)
+
     @_documented(unwrapping.unwrap)
     def unwrap(
         self,
@@ -310,6 +355,34 @@ class DataTreeAccessor:
     @_documented(cube.save_cube)
     def to_cube(self, store: Any, **options: Any) -> xr.DataTree:
         return cube.save_cube(self._tree, store, **options)  # type: ignore[no-any-return]
+
+    @_documented(los.decompose_los)
+    def decompose_los(
+        self,
+        *others: xr.Dataset,
+        variable: str | None = None,
+        north: str | xr.DataArray = "zero",
+        weights: str | None = None,
+        target: Any = None,
+        resampling: str | None = None,
+        max_condition: float = 10,
+    ) -> xr.Dataset:
+        return los.decompose_los(
+            self._tree,
+            *others,
+            variable=variable,
+            north=north,
+            weights=weights,
+            target=target,
+            resampling=resampling,
+            max_condition=max_condition,
+        )
+
+    @_documented(los.to_slope)
+    def to_slope(
+        self, *others: xr.Dataset, method: str = "least_squares", min_sensitivity: float = 0.3
+    ) -> xr.Dataset:
+        return los.to_slope(self._tree, *others, method=method, min_sensitivity=min_sensitivity)
 
 
 def register() -> None:

@@ -387,9 +387,15 @@ def test_hotspot_of_points_is_a_density_on_a_grid(scatterers, velocity, tmp_path
 
 
 @pytest.mark.parametrize("chunks", [[], ["--chunks", "90"]])
+def needs_parquet(ending):
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+
+
 @pytest.mark.parametrize("ending", ["gpkg", "parquet", "csv"])
 @pytest.mark.parametrize("kind", ["numbers", "texts"])
 def test_points_keep_their_ids_in_a_table(scatterers, tmp_path, kind, ending, chunks):
+    needs_parquet(ending)
     name = (lambda k: f"{900 - k}") if kind == "numbers" else (lambda k: f"L{k:04d}P")
     header, *rows = scatterers.read_text().splitlines()
     lines = [f"id,{header}", *(f"{name(k)},{row}" for k, row in enumerate(rows))]
@@ -404,7 +410,8 @@ def test_points_keep_their_ids_in_a_table(scatterers, tmp_path, kind, ending, ch
 
 @pytest.mark.parametrize("ending", ["gpkg", "parquet", "csv"])
 def test_hotspot_of_egms_is_a_table(tmp_path, ending):
-    from benchmarks import egms_file
+    needs_parquet(ending)
+    egms_file = pytest.importorskip("benchmarks.egms_file")
 
     source = egms_file.write(tmp_path / "EGMS_L2b_044_0240_IW2_VV_2019_2023_1.csv", 200, dates=3, seed=4)
     out = tmp_path / f"hot.{ending}"
@@ -419,6 +426,7 @@ def test_hotspot_of_egms_is_a_table(tmp_path, ending):
 
 @pytest.mark.parametrize("ending", ["gpkg", "parquet", "csv"])
 def test_hotspot_of_points_is_a_table(scatterers, tmp_path, ending, capsys):
+    needs_parquet(ending)
     out = tmp_path / f"hot.{ending}"
     assert status("hotspot", scatterers, out, "--distance", "150", "--fdr", "--quiet") == 0
     assert "point 300" in capsys.readouterr().out

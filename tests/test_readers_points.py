@@ -20,7 +20,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import xinsar
-from benchmarks import egms_file
 from tests.helpers import ComputedError, _raise
 from xinsar.extras import MissingExtraError
 from xinsar.readers.points import describe_points, open_points
@@ -1312,7 +1311,9 @@ def test_places_that_hold_nothing(tmp_path):
 @pytest.fixture(scope="module")
 def large(tmp_path_factory) -> Path:
     """200 000 simulated points, 30 MB."""
-    return egms_file.write(tmp_path_factory.mktemp("large") / L2B, 200_000, dates=0, seed=1)
+    return pytest.importorskip("benchmarks.egms_file").write(
+        tmp_path_factory.mktemp("large") / L2B, 200_000, dates=0, seed=1
+    )
 
 
 def test_opening_in_chunks_takes_little_memory(large):
@@ -1396,7 +1397,7 @@ def test_components_saved_as_a_cube(tmp_path):
 
 
 def test_hot_spots_of_chunks_are_those_of_the_whole(tmp_path):
-    path = egms_file.write(tmp_path / L2B, 3000, seed=2)
+    path = pytest.importorskip("benchmarks.egms_file").write(tmp_path / L2B, 3000, seed=2)
     whole = xinsar.getis_ord(open_points(path), 300).hot_spot
     parts = xinsar.getis_ord(open_points(path, chunks=700), 300).hot_spot
     assert parts.chunks is not None
@@ -1437,8 +1438,8 @@ def test_importing_loads_nothing_heavy():
 
 
 def test_simulated_file_is_like_a_real_one(tmp_path):
-    path = egms_file.write(tmp_path / L2B, 50, dates=3, seed=5)
-    again = egms_file.write(tmp_path / "again.csv", 50, dates=3, seed=5)
+    path = pytest.importorskip("benchmarks.egms_file").write(tmp_path / L2B, 50, dates=3, seed=5)
+    again = pytest.importorskip("benchmarks.egms_file").write(tmp_path / "again.csv", 50, dates=3, seed=5)
     assert path.read_bytes() == again.read_bytes()
     assert path.read_text().splitlines()[0] == ",".join((LINE_OF_SIGHT, "20190102", "20190108", "20190114"))
     ds = quiet(path)

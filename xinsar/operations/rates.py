@@ -278,8 +278,9 @@ def _months(dates: Any) -> Any:
     """Return the starts of all months that lie within the dates, and the end of the last one."""
     first, last = dates.min(), dates.max()
     start = first.astype("datetime64[M]")
-    start = start if start.astype("datetime64[ns]") == first else start + 1
-    starts = np.arange(start, last.astype("datetime64[M]") + 1).astype("datetime64[ns]")
+    start = start if start.astype("datetime64[ns]") == first else start + np.timedelta64(1, "M")
+    end = last.astype("datetime64[M]") + np.timedelta64(1, "M")
+    starts = np.arange(start, end, np.timedelta64(1, "M")).astype("datetime64[ns]")
     if starts.size < 2:
         span = " to ".join(str(np.datetime_as_string(d, unit="D")) for d in (first, last))
         raise ValueError(

@@ -52,6 +52,11 @@ def status(*words):
 # --- words
 
 
+def needs_parquet(ending):
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -387,11 +392,6 @@ def test_hotspot_of_points_is_a_density_on_a_grid(scatterers, velocity, tmp_path
 
 
 @pytest.mark.parametrize("chunks", [[], ["--chunks", "90"]])
-def needs_parquet(ending):
-    if ending == "parquet":
-        pytest.importorskip("pyarrow")
-
-
 @pytest.mark.parametrize("ending", ["gpkg", "parquet", "csv"])
 @pytest.mark.parametrize("kind", ["numbers", "texts"])
 def test_points_keep_their_ids_in_a_table(scatterers, tmp_path, kind, ending, chunks):

@@ -6,11 +6,7 @@ XINSAR_BENCH_SIZE=full for the reported sizes, which also runs esda once: minute
 
 from __future__ import annotations
 
-import gc
-import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,40 +22,7 @@ import numpy as np
 import xinsar
 from benchmarks import common, hotspot_peers
 from benchmarks import hotspot_data as data
-from benchmarks.measure_stack import RESULTS, cpu, wall
-
-
-def rounds(calls: dict[str, Callable[[], Any]], number: int = common.ROUNDS) -> dict[str, dict[str, Any]]:
-    """Return CPU seconds of every call, each called once before: median, least and all of interleaved rounds."""
-    for call in calls.values():
-        call()
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(number):
-        for name, call in calls.items():
-            gc.collect()
-            times[name].append(cpu(call))
-    return {name: _summary(values) for name, values in times.items()}
-
-
-def _summary(values: list[float]) -> dict[str, Any]:
-    return {"median": statistics.median(values), "least": min(values), "all": values}
-
-
-def against(times: dict[str, dict[str, Any]], ours: str) -> dict[str, float]:
-    """Return every median as a multiple of that of ``ours``."""
-    return {name: found["median"] / times[ours]["median"] for name, found in times.items() if name != ours}
-
-
-def apart(found: Any, wanted: Any) -> dict[str, float]:
-    """Return how far two arrays lie apart, and that the same places are missing."""
-    found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
-    missing = np.isnan(wanted)
-    difference = np.abs(found - wanted)[~missing]
-    return {
-        "largest": float(difference.max()),
-        "largest_relative": float((difference / np.maximum(np.abs(wanted[~missing]), 1)).max()),
-        "missing_alike": bool((np.isnan(found) == missing).all()),
-    }
+from benchmarks.measuring import against, apart, cpu, extra, peak_of, report, rounds, summary, wall
 
 
 def z_of(field: Any, distance: float) -> Any:
@@ -76,37 +39,6 @@ def both(field: Any, distance: float) -> Any:
 
 
 # ---- memory
-
-
-_MEMORY = """
-import sys
-from benchmarks import measure_hotspot
-print(*getattr(measure_hotspot, sys.argv[1])(*sys.argv[2:]))
-"""
-
-
-def _status(name: str) -> float:
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(name)) * 1024.0
-
-
-def peak_of(call: Callable[[], Any]) -> tuple[float, float]:
-    """Return by how many bytes the process grows at most during a call (Linux), and the bytes of its result."""
-    gc.collect()
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # the peak starts anew from what is held now
-    before = _status("VmRSS")
-    result = call()
-    peak = _status("VmHWM") - before
-    return peak, 0.0 if result is None else float(result.nbytes)
-
-
-def extra(name: str, *arguments: Any) -> dict[str, float]:
-    """Run ``name`` in a fresh process; return its peak beyond its input and its result."""
-    command = [sys.executable, "-c", _MEMORY, name, *(str(a) for a in arguments)]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    text = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.split()
-    return {"extra": float(text[0]) - float(text[1]), "result": float(text[1])}
 
 
 def map_memory(kind: str, what: str, threads: str, radius: str, store: str) -> tuple[float, float]:
@@ -239,7 +171,7 @@ def map_memories(field: Any) -> dict[str, float]:
                 (kind, what, n, 8) for kind in ("dask", "zarr") for what in ("one", "both") for n in (1, 2)
             ]
             cases += [("to_zarr", "both", n, r) for n in (1, 2) for r in (8, 25)]
-        return {_named(*case): extra("map_memory", *case, store)["extra"] / field.nbytes for case in cases}
+        return {_named(*case): extra(map_memory, *case, store)["extra"] / field.nbytes for case in cases}
 
 
 def _named(kind: str, what: str, threads: int, radius: int) -> str:
@@ -276,7 +208,7 @@ def points() -> dict[str, Any]:
     result["times_ours"]["esda"] = times["esda"]["median"] / times["xinsar z and p value"]["median"]
     result["threads"] = two_threads(in_chunks(field), lambda lazy: both(lazy, data.DISTANCE))
     result["bytes_per_point"] = {
-        f"{kind}, {n} threads": extra("point_memory", kind, n)["extra"] / field.size
+        f"{kind}, {n} threads": extra(point_memory, kind, n)["extra"] / field.size
         for kind, n in (("numpy", 1), ("dask", 1), ("dask", 2))
     }
     return result
@@ -299,7 +231,7 @@ def _esda(field: Any) -> tuple[dict[str, float], dict[str, Any]]:
             hotspot_peers.gi_esda(field.x.values, field.y.values, shifted.values, data.DISTANCE)
         )
     )
-    return _point_equality(shifted, kept[0]), _summary([seconds])
+    return _point_equality(shifted, kept[0]), summary([seconds])
 
 
 def two_threads(lazy: Any, call: Callable[[Any], Any]) -> dict[str, Any]:
@@ -395,7 +327,7 @@ def density() -> dict[str, Any]:
         f"h = {h} m": against(_only(times, f"h = {h} m: "), "xinsar auto") for h in (500, 150)
     }
     result["bytes_per_pixel"] = {
-        f"h = {h} m": extra("density_memory", h)["extra"] / target.size for h in (500, 150)
+        f"h = {h} m": extra(density_memory, h)["extra"] / target.size for h in (500, 150)
     }
     return result
 
@@ -427,18 +359,5 @@ def _density_errors(
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {"maps": maps, "points": points, "density": density}
 
 
-def main() -> None:
-    """Measure what was asked for and write the results."""
-    for name in sys.argv[1:] or PARTS:
-        result = {"machine": common.machine(), "rounds": common.ROUNDS, "load_before": os.getloadavg()}
-        result |= PARTS[name]()
-        result["load_after"] = os.getloadavg()
-        text = json.dumps(result, indent=2)
-        print(text)
-        if common.FULL:
-            RESULTS.mkdir(exist_ok=True)
-            (RESULTS / f"hotspot-{name}.json").write_text(text + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    report(PARTS, sys.argv[1:], "hotspot")

@@ -11,8 +11,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +19,7 @@ import numpy as np
 
 import xinsar
 from benchmarks import common, peers
-
-RESULTS = Path(__file__).parent / "results"
-
-
-def cpu(function: Callable[[], Any]) -> float:
-    """Return the CPU seconds of all threads that a call takes."""
-    start = time.process_time()
-    function()
-    return time.process_time() - start
-
-
-def wall(function: Callable[[], Any]) -> float:
-    """Return the seconds that a call takes."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+from benchmarks.measuring import RESULTS, cpu, wall
 
 
 def stack(cube: Any, estimator: str = "wrapped_sum") -> Any:

@@ -28,8 +28,7 @@ import xarray as xr
 import xinsar
 from benchmarks import common
 from benchmarks import hotspot_data as data
-from benchmarks.measure_hotspot import peak_of
-from benchmarks.measure_stack import RESULTS
+from benchmarks.measuring import RESULTS, peak_of
 
 ORDERS = ("random", "tiles", "csv")
 SQUARE = 2000.0

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numba
 from llvmlite import ir
 from numba import types
-from numba.core import config
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -157,3 +157,55 @@ def float_of(typingctx: Any, bits: Any) -> Any:
         return builder.bitcast(args[0], ir.DoubleType())
 
     return types.float64(types.int64), generate
+
+
+_LINE = 64
+"""Bytes of a cache line, and of the vectors that :func:`store_products` writes."""
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store_products(typingctx: Any, a: Any, x: Any, b: Any, y: Any, out: Any, start: Any) -> Any:
+    """Write ``fma(b, y, a * x)`` to one line of ``out`` from ``start``, past the cache.
+
+    All arrays are contiguous and of one float type; ``start`` is where a line begins (see :func:`items_before_line`).
+    A plain store of a line that is not in the cache reads it first; this one does not. Call :func:`order_stores` when
+    all is written.
+    """
+    bits = out.dtype.bitwidth
+    lanes = 8 * _LINE // bits
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        line = ir.VectorType(ir.FloatType() if bits == 32 else ir.DoubleType(), lanes)
+
+        def place(kind: Any, value: Any) -> Any:
+            data = context.make_array(kind)(context, builder, value=value).data
+            return builder.bitcast(builder.gep(data, [args[5]]), line.as_pointer())
+
+        places = [place(kind, value) for kind, value in zip(signature.args[:5], args[:5], strict=True)]
+        one, first, two, second = (builder.load(p, align=bits // 8) for p in places[:4])
+        kind = ir.FunctionType(line, [line] * 3)
+        together = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{lanes}f{bits}")
+        total = builder.call(together, [two, second, builder.fmul(one, first)])
+        stored = builder.store(total, places[4], align=_LINE)
+        stored.set_metadata("nontemporal", builder.module.add_metadata([_int32(1)]))
+        return context.get_dummy_value()
+
+    return types.void(a, x, b, y, out, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def order_stores(typingctx: Any) -> Any:
+    """Let everything written past the cache be seen before anything that follows."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@jit
+def items_before_line(out: Any) -> int:
+    """Return how many items of a contiguous array lie before the first line that begins in it."""
+    lanes = _LINE // out.itemsize
+    return min(out.size, (lanes - out.ctypes.data % _LINE // out.itemsize) % lanes)

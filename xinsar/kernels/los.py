@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from xinsar.backend import Kernel
-from xinsar.kernels._jit import fma, jit
+from xinsar.kernels._jit import fma, items_before_line, jit, order_stores, store_products
 
 EAST_UP, EVERY, ALONG_ASPECT, ALONG_SURFACE, DOWNSLOPE = range(5)
 """The directions that motion may take: east and up; any; horizontally along the aspect, and up; within the surface;
@@ -57,8 +57,22 @@ def _worst(vectors: Any) -> tuple[float, float]:
     return worst, lowest
 
 
+@jit
+def _are_wrong(vectors: Any) -> bool:
+    """Tell whether a vector of (3, pixel) has another length than 1 or does not point up."""
+    wrong = 0
+    low, high = np.float32((1 - NOT_UNIT) ** 2), np.float32((1 + NOT_UNIT) ** 2)
+    east, north, up = vectors[0], vectors[1], vectors[2]
+    for p in range(vectors.shape[1]):
+        squared = east[p] * east[p] + north[p] * north[p] + up[p] * up[p]
+        wrong += (squared < low) | (squared > high) | (up[p] <= 0)
+    return wrong > 0
+
+
 def _check_vectors(vectors: Any) -> None:
     """Raise ValueError unless all vectors have length 1 and point up; NaN is missing."""
+    if not _are_wrong(vectors):
+        return
     worst, lowest = _worst(vectors)
     if not abs(np.sqrt(worst) - 1) <= NOT_UNIT:
         raise ValueError(
@@ -359,42 +373,36 @@ def _add_products(factors: Any, values: Any, out: Any) -> None:
 
 
 @jit
-def _two_products(one: Any, first: Any, two: Any, second: Any, out: Any) -> None:
+def _products(factors: Any, values: Any, out: Any) -> None:
     for i in range(out.size):
+        out[i] = factors[i] * values[i]
+
+
+@jit
+def _two_products(one: Any, first: Any, two: Any, second: Any, out: Any) -> None:
+    """Fill what is only written with the sum of two products, lines of it past the cache."""
+    lanes, begin = 64 // out.itemsize, items_before_line(out)
+    end = begin + (out.size - begin) // lanes * lanes
+    for i in range(begin):
         out[i] = fma(two[i], second[i], one[i] * first[i])
-
-
-@jit
-def _four_products(a: Any, b: Any, c: Any, d: Any, first: Any, second: Any, one: Any, two: Any) -> None:
-    """Two looks make two components, each value read once."""
-    for i in range(one.size):
-        x, y = first[i], second[i]
-        one[i] = fma(b[i], y, a[i] * x)
-        two[i] = fma(d[i], y, c[i] * x)
-
-
-@jit
-def _apply_two(operator: Any, data: Any, epoch: int, start: int, size: int, out: Any) -> None:
-    end = start + size
-    first, second = data[0][epoch, start:end], data[1][epoch, start:end]
-    a, b, c, d = operator[0, 0, :size], operator[0, 1, :size], operator[1, 0, :size], operator[1, 1, :size]
-    _four_products(a, b, c, d, first, second, out[0, start:end], out[1, start:end])
+    for i in range(begin, end, lanes):
+        store_products(one, first, two, second, out, i)
+    for i in range(end, out.size):
+        out[i] = fma(two[i], second[i], one[i] * first[i])
 
 
 @jit
 def _apply(operator: Any, data: Any, epoch: int, start: int, size: int, out: Any) -> None:
     """Fill the components (component, pixel) of one epoch; a missing look makes NaN."""
+    end = start + size
     for c in range(operator.shape[0]):
-        into = out[c, start : start + size]
-        values = data[0][epoch, start : start + size]
-        if len(data) == 1:
-            for i in range(size):
-                into[i] = operator[c, 0, i] * values[i]
+        own, into, values = operator[c], out[c, start:end], data[0][epoch, start:end]
+        if len(data) == 2:
+            _two_products(own[0, :size], values, own[1, :size], data[1][epoch, start:end], into)
             continue
-        others = data[1][epoch, start : start + size]
-        _two_products(operator[c, 0, :size], values, operator[c, 1, :size], others, into)
-        for k in range(2, len(data)):
-            _add_products(operator[c, k, :size], data[k][epoch, start : start + size], into)
+        _products(own[0, :size], values, into)
+        for k in range(1, len(data)):
+            _add_products(own[k, :size], data[k][epoch, start:end], into)
 
 
 @jit
@@ -416,10 +424,8 @@ def _motion(
         _solve(design, weights, basis, limit, least, size, condition, exact)
         operator[:] = exact
         for epoch in range(out.shape[0]):
-            if number == 2 and components == 2:
-                _apply_two(operator, data, epoch, start, size, out[epoch])
-                continue
             _apply(operator, data, epoch, start, size, out[epoch])
+    order_stores()
 
 
 @jit

@@ -1,0 +1,65 @@
+"""The default network: a small U-Net that tells bodies from the ground, and where each body has its centre.
+
+The first convolution halves the resolution, so most work is done on a quarter of the pixels; three more levels
+follow. The way up joins each level with its counterpart, and the last convolution holds four values for every
+pixel of half resolution, one for each of the four it stands for. Batch normalisation only, whose statistics are
+fixed: a value depends on nothing beyond its receptive radius.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from xinsar.models.blocks import convolution, several
+from xinsar.models.card import ModelCard
+from xinsar.models.default import default_card
+
+WIDTHS = (32, 64, 112, 176)
+
+
+class CentreNet(nn.Module):
+    """The network; the result are logits (batch, field, y, x).
+
+    Parameters
+    ----------
+    channels
+        Number of input channels.
+    fields
+        Number of output fields.
+    widths
+        Filters of the levels, from half to a sixteenth of the resolution.
+    """
+
+    def __init__(self, channels: int, fields: int = 3, *, widths: tuple[int, ...] = WIDTHS) -> None:
+        super().__init__()
+        first, *deeper = widths
+        self.stem = nn.Sequential(convolution(channels, first, stride=2), convolution(first, first))
+        self.down = nn.ModuleList(
+            nn.Sequential(convolution(a, b, stride=2), convolution(b, b))
+            for a, b in zip(widths, deeper, strict=False)
+        )
+        self.narrow = nn.ModuleList(
+            convolution(b, a, kernel=1) for a, b in reversed(list(zip(widths, deeper, strict=False)))
+        )
+        self.up = nn.ModuleList(several(2 * a, a, 1) for a in reversed(widths[:-1]))
+        self.widen = nn.Upsample(scale_factor=2, mode="nearest")
+        self.head = nn.Conv2d(first, 4 * fields, 3, padding=1)
+        self.spread = nn.PixelShuffle(2)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return logits of input channels (batch, channel, y, x); sides are multiples of 16."""
+        maps = self.stem(maps)
+        beside = [maps]
+        for convolve in self.down:
+            maps = convolve(maps)
+            beside.append(maps)
+        for narrow, convolve, other in zip(self.narrow, self.up, beside[-2::-1], strict=True):
+            maps = convolve(torch.cat([self.widen(narrow(maps)), other], dim=1))
+        return self.spread(self.head(maps))
+
+
+def build(*, widths: tuple[int, ...] = WIDTHS) -> tuple[nn.Module, ModelCard]:
+    """Return the network with fresh weights and its card."""
+    card = default_card()
+    return CentreNet(len(card.inputs), len(card.fields), widths=tuple(widths)), card

@@ -1,0 +1,284 @@
+"""Samples: layers of inputs and numbered bodies, collected in a folder of arrays that training reads in place.
+
+A sample holds the card's inputs as a cube holds them, NaN where missing (the pipeline's own channels are made later),
+the fields that are to be learnt, and where they count. Samples come from simulated scenes, or from cubes and outlines
+drawn by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xinsar.models.card import ModelCard
+from xinsar.training.augment import Input
+from xinsar.training.targets import FIELDS, targets_of
+
+INDEX = "samples.json"
+LANDSLIDE = "landslide"
+"""Class of what is to be found in simulated scenes; what else moves there is ground like any other."""
+MIN_SNR = 0.5
+"""Bodies weaker than this, against the noise at their own scale, cannot be seen."""
+_LAYERS, _FIELDS, _WEIGHT = "layers.npy", "fields.npy", "weight.npy"
+
+
+class Sample(NamedTuple):
+    """One place: what is seen there, and what is to be learnt."""
+
+    layers: Any
+    """(layer, y, x), float32, NaN where missing."""
+    fields: Any
+    """(field, y, x), float32, 0..1."""
+    weight: Any
+    """(y, x), float32, 0 where nothing is learnt."""
+
+
+def inputs_of(card: ModelCard) -> tuple[Input, ...]:
+    """Return the inputs of a card that a cube holds, in order."""
+    return tuple(Input(c.name, c.track) for c in card.inputs if not c.made)
+
+
+def layers_of(tracks: Sequence[Any], card: ModelCard) -> Any:
+    """Return the layers (layer, y, x) of the tracks of one place, NaN where a track or a variable is missing.
+
+    Parameters
+    ----------
+    tracks
+        Datasets on one grid, in memory, in the order of the card's slots.
+    card
+        Names the inputs.
+    """
+    from xinsar.detection.channels import Track
+
+    named = [Track(str(ds.attrs.get("track", k)), ds) for k, ds in enumerate(tracks)]
+    shape = tracks[0].sizes["y"], tracks[0].sizes["x"]
+    layers = np.full((len(inputs_of(card)), *shape), np.nan, np.float32)
+    for layer, each in zip(layers, inputs_of(card), strict=True):
+        slot = 0 if each.track is None else each.track
+        found = named[slot].channel(each.name) if slot < len(named) else None
+        if found is not None:
+            layer[:] = np.asarray(found.values, np.float32)
+    return layers
+
+
+def numbered(truth: Any, like: Any) -> tuple[Any, Any]:
+    """Return bodies as numbers (y, x), and the pixels at which nothing is learnt.
+
+    Parameters
+    ----------
+    truth
+        GeoDataFrame of outlines; where bodies overlap, a pixel goes to the smaller. Rows with ``ignore``, and those
+        whose largest ``snr_<track>`` lies below :data:`MIN_SNR`, are not learnt. Another reference system is brought
+        to that of ``like``.
+    like
+        Dataset or DataArray with the grid.
+    """
+    from xinsar import grid
+
+    crs = grid.crs_of(like)
+    if truth.crs is not None and crs is not None and truth.crs != crs:
+        truth = truth.to_crs(crs)
+    kept = _unclear(truth)
+    return _burn(truth[~kept], like), _burn(truth[kept], like) > 0
+
+
+def _unclear(truth: Any) -> Any:
+    """Return which outlines are neither to be found nor to be left out."""
+    unclear = truth["ignore"].to_numpy(bool) if "ignore" in truth else np.zeros(len(truth), bool)
+    strength = [name for name in truth.columns if str(name).startswith("snr_")]
+    if strength and len(truth):
+        unclear = unclear | (truth[strength].max(axis=1).fillna(0).to_numpy() < MIN_SNR)
+    return unclear
+
+
+def _burn(outlines: Any, like: Any) -> Any:
+    """Return the number of the outline on each pixel whose centre lies in one, 0 elsewhere."""
+    from rasterio.features import rasterize
+    from rasterio.transform import Affine
+
+    from xinsar import grid
+
+    shape = like.sizes["y"], like.sizes["x"]
+    if not len(outlines):
+        return np.zeros(shape, np.int32)
+    first = {d: float(grid.axis(like, d)[0]) for d in ("y", "x")}
+    step = {d: grid.step(like, d) for d in ("y", "x")}
+    corner = Affine(step["x"], 0, first["x"] - step["x"] / 2, 0, step["y"], first["y"] - step["y"] / 2)
+    order = np.argsort(-outlines.geometry.area.to_numpy(), kind="stable")
+    shapes = [(outlines.geometry.iloc[i], n) for n, i in enumerate(order, start=1)]
+    return rasterize(shapes, out_shape=shape, transform=corner, dtype="int32")
+
+
+def sample_of(tracks: Sequence[Any], truth: Any, card: ModelCard) -> Sample:
+    """Return the sample of one place from its tracks and outlines."""
+    labels, ignore = numbered(truth, tracks[0])
+    targets = targets_of(labels, ignore, min_pixels=card.min_pixels)
+    chosen = [FIELDS.index(field) for field in card.fields if field in FIELDS]
+    return Sample(layers_of(tracks, card), targets.fields[chosen], targets.weight)
+
+
+def simulated(seed: int, card: ModelCard, *, options: dict[str, Any]) -> Sample:
+    """Return the sample of a simulated scene; ``options`` are those of :func:`xinsar.simulate.products`."""
+    from xinsar.simulate import products
+
+    scene = products(seed, **options)
+    tracks = [node.to_dataset() for node in scene.cube.children.values()]
+    landslides = scene.truth["class"] == LANDSLIDE
+    return sample_of(tracks, scene.truth[landslides | scene.truth["ignore"]], card)
+
+
+def from_cubes(
+    cubes: Sequence[str], outlines: Sequence[str], card: ModelCard, *, shape: tuple[int, int]
+) -> list[Callable[[], Sample]]:
+    """Return what makes the samples of cubes with outlines: windows side by side.
+
+    Parameters
+    ----------
+    cubes
+        Addresses of cubes, of one track or several.
+    outlines
+        A vector file for each cube; other reference systems are brought to the cube's.
+    card
+        Names the inputs.
+    shape
+        Rows and columns of a sample; what is left of a cube at its far edges is padded with missing values.
+    """
+    return [
+        maker
+        for cube, file in zip(cubes, outlines, strict=True)
+        for maker in _windows(cube, file, card, shape)
+    ]
+
+
+def _windows(cube: str, file: str, card: ModelCard, shape: tuple[int, int]) -> list[Callable[[], Sample]]:
+    import geopandas
+
+    from xinsar.cube import open_tracks
+
+    tree = open_tracks(cube)
+    tracks = [node.to_dataset() for node in tree.children.values()]
+    truth = geopandas.read_file(file)
+    first = tracks[0]
+    corners = [
+        (y, x) for y in range(0, first.sizes["y"], shape[0]) for x in range(0, first.sizes["x"], shape[1])
+    ]
+    return [partial(_window, tracks, truth, card, corner, shape) for corner in corners]
+
+
+def _window(
+    tracks: Sequence[Any], truth: Any, card: ModelCard, corner: tuple[int, int], shape: tuple[int, int]
+) -> Sample:
+    """Return the sample of one window, padded to its full size."""
+    box = {d: slice(c, c + n) for d, c, n in zip(("y", "x"), corner, shape, strict=True)}
+    sample = sample_of([ds.isel(box).compute() for ds in tracks], truth, card)
+    lacking = [n - have for n, have in zip(shape, sample.weight.shape, strict=True)]
+    pad = [(0, lacking[0]), (0, lacking[1])]
+    return Sample(
+        np.pad(sample.layers, [(0, 0), *pad], constant_values=np.nan),
+        np.pad(sample.fields, [(0, 0), *pad]),
+        np.pad(sample.weight, pad),
+    )
+
+
+class Samples:
+    """A folder of samples, read in place.
+
+    Parameters
+    ----------
+    folder
+        Made by :func:`collect`.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        index = self.folder / INDEX
+        if not index.is_file():
+            raise FileNotFoundError(
+                f"folder: expected samples in {self.folder}, got no {INDEX}; collect them first, or wait until they are"
+            )
+        self.record = json.loads(index.read_text(encoding="utf-8"))
+        self.inputs = tuple(Input(*entry) for entry in self.record["inputs"])
+        self._layers, self._fields, self._weight = (
+            np.load(self.folder / name, mmap_mode="r") for name in (_LAYERS, _FIELDS, _WEIGHT)
+        )
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of every sample."""
+        return self._layers.shape[-2], self._layers.shape[-1]
+
+    def __getitem__(self, number: int) -> Sample:
+        return self.crop(number, (0, 0), self.shape)
+
+    def crop(self, number: int, corner: tuple[int, int], shape: tuple[int, int]) -> Sample:
+        """Return a part of a sample, in memory."""
+        box = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
+        arrays = self._layers, self._fields, self._weight
+        parts = (np.asarray(a[(number, ..., *box)], np.float32) for a in arrays)
+        return Sample(*parts)
+
+
+def collect(
+    makers: Sequence[Callable[[], Sample]] | Iterable[Sample],
+    folder: str | Path,
+    card: ModelCard,
+    *,
+    number: int,
+    record: dict[str, Any],
+    progress: Callable[[int], object] | None = None,
+) -> Samples:
+    """Write samples into a folder, one after another, and open it.
+
+    The index is written last: a folder without it is not whole, and is made anew.
+
+    Parameters
+    ----------
+    makers
+        Samples, or functions that make them, all of one size.
+    folder
+        New, or holding equal samples, which are then opened as they are.
+    card
+        Names the inputs and fields.
+    number
+        How many there are.
+    record
+        What tells these samples from others: how they were made.
+    progress
+        Called with the number of samples that are done.
+    """
+    folder = Path(folder)
+    wanted = {"inputs": [list(each) for each in inputs_of(card)], "fields": list(card.fields), **record}
+    wanted = json.loads(json.dumps({**wanted, "number": number}))
+    if (folder / INDEX).is_file() and Samples(folder).record == wanted:
+        return Samples(folder)
+    (folder / INDEX).unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: list[Any] = []
+    for k, maker in enumerate(makers):
+        sample = maker() if callable(maker) else maker
+        arrays = arrays or _create(folder, sample, number)
+        for array, values in zip(arrays, sample, strict=True):
+            array[k] = values
+        if progress is not None:
+            progress(k + 1)
+    for array in arrays:
+        array.flush()
+    (folder / INDEX).write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+    return Samples(folder)
+
+
+def _create(folder: Path, sample: Sample, number: int) -> list[Any]:
+    """Return arrays on disk for so many samples."""
+    kinds = {_LAYERS: np.float32, _FIELDS: np.float16, _WEIGHT: np.float16}
+    return [
+        np.lib.format.open_memmap(folder / name, "w+", kind, (number, *values.shape))
+        for (name, kind), values in zip(kinds.items(), sample, strict=True)
+    ]

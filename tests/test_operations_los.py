@@ -442,6 +442,16 @@ def test_bilinear_in_another_crs() -> None:
         bilinear(band.drop_vars("spatial_ref"), target)
 
 
+@pytest.mark.parametrize("axis", ["y", "x"])
+def test_bilinear_of_places_far_apart(axis: str) -> None:
+    from xinsar.operations.interpolation import bilinear
+
+    place = {"y": -25.0 * np.arange(4), "x": 25.0 * np.arange(5)}
+    band = xr.DataArray(np.zeros((4, 5)), place, ("y", "x"), name="velocity")
+    with pytest.raises(ValueError, match=r"velocity: expected a raster that overlaps.*x 0\.\.100, y -75\.\.-?0"):
+        bilinear(band, band.assign_coords({axis: band[axis] + 1e5}))
+
+
 def test_slope_of_tracks_like_lstsq() -> None:
     tracks = [track(look, seed=k, gaps=0.2) for k, look in enumerate((ASCENDING, DESCENDING, ALOFT))]
     with_terrain(tracks[0])

@@ -43,10 +43,11 @@ def _places(axis: Axis, values: Array) -> tuple[Array, Array]:
 
 def _by_axes(band: xr.DataArray, target: xr.DataArray) -> xr.DataArray:
     """Interpolate rows, then columns: both grids are parallel."""
+    own = band
     for name in ("y", "x"):
         before, share = _places(Axis.of(band, name), grid.axis(target, name))
         if not np.isfinite(share).any():
-            raise _apart(band, target)
+            raise _apart(own, target)
         after = np.minimum(before + 1, band.sizes[name] - 1)
         weight = xr.DataArray(share.astype(band.dtype), dims=name)
         first, second = (band.isel({name: i}).drop_vars(name) for i in (before, after))

@@ -49,6 +49,14 @@ KNOWN = {
         ["kirishima-alos2-mintpy", "campi-flegrei-licsbas"],
         ["49 m from Iwo-yama", "55 m from the crater of Shinmoe-dake", "1491 m from Pozzuoli"],
     ),
+    "09_series_real": (
+        ["mexico-city-s1-gamma-stack", "coso-ridgecrest-asc-desc"],
+        [
+            "30 pairs of 13 dates, 2018-01-06 to 2018-07-17",
+            "mm a year at -99.053, 19.439",
+            "sinks by 15.2 mm a year at -117.802, 36.028",
+        ],
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``xinsar info | build | stack | hotspot | demo``.
+"""The command line: ``xinsar info | build | stack | invert | velocity | decompose | hotspot | evaluate | demo``.
 
 Each command is one call of the library with its options spelled as flags. Exit status 0 means done, 1
 that it failed (one line on stderr says why; ``--debug`` or ``XINSAR_DEBUG=1`` shows the traceback), 2
@@ -15,10 +15,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from xinsar.cli.build import add_build
+from xinsar.cli.decompose import add_decompose
 from xinsar.cli.demo import add_demo
+from xinsar.cli.evaluate import add_evaluate
 from xinsar.cli.hotspot import add_hotspot
 from xinsar.cli.info import add_info
+from xinsar.cli.invert import add_invert
 from xinsar.cli.stack import add_stack
+from xinsar.cli.velocity import add_velocity
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_info, add_build, add_stack, add_hotspot, add_demo):
+    motion = add_invert, add_velocity, add_decompose
+    for add in (add_info, add_build, add_stack, *motion, add_hotspot, add_evaluate, add_demo):
         add(commands)
     return parser
 

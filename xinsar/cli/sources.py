@@ -1,8 +1,9 @@
-"""What kind of source a path is."""
+"""What kind of source a path is, and how it is opened."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 def is_cube(path: str) -> bool:
@@ -20,3 +21,14 @@ def is_points(path: str, product: str) -> bool:
     tables = (".csv", ".tsv", ".zip", *vector.SUFFIXES, *parquet.SUFFIXES)
     endings = {registry.suffix(file): discover.is_side_file(file) for file in discover.files(path)}
     return any(e in tables for e in endings) and all(side or e in tables for e, side in endings.items())
+
+
+def open_source(path: str, *, track: str | None = None, product: str = "auto") -> Any:
+    """Open one track of a cube, a product of rasters, or points, whichever ``path`` is."""
+    from xinsar import open_cube, open_points, open_stack
+
+    if is_cube(path):
+        return open_cube(path, track=track)
+    if track is not None:
+        raise ValueError(f"--track: expected a cube that holds several tracks, got {path}; leave it out")
+    return (open_points if is_points(path, product) else open_stack)(path, product=product)

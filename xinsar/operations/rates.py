@@ -174,22 +174,32 @@ def _design(dates: Any, seasonal: tuple[str, ...], steps: tuple[np.datetime64, .
     """Return the orthonormal functions of the model at ``dates``, and what makes the slope of their weights."""
     from xinsar.kernels.regression import orthonormal
 
-    t = years_of(dates)
-    functions = [np.ones_like(t), t - t.mean()]
-    for name in seasonal:
-        turns = 2 * np.pi * SEASONS[name] * t
-        functions += [np.sin(turns), np.cos(turns)]
     for step in steps:
         _check_step(step, dates)
-        functions.append((dates >= step).astype(float))
+    functions = terms(dates, dates, seasonal=seasonal, steps=steps)
     _enough(dates, len(functions))
     try:
-        return orthonormal(np.array(functions), 1)
+        return orthonormal(functions, 1)
     except np.linalg.LinAlgError:
         raise ValueError(
             "seasonal, steps: the dates cannot tell the terms apart (steps without a date between them, or a season "
             "sampled at one time of the year); leave terms out"
         ) from None
+
+
+def terms(dates: Any, of: Any, *, seasonal: Iterable[str] = (), steps: Iterable[np.datetime64] = ()) -> Any:
+    """Return the functions of the model of :func:`velocity` (function, date) at ``dates``, for a series dated ``of``.
+
+    The first is 1, the second the years since the middle of the series: its weight is the velocity. Sines and cosines
+    of ``seasonal`` and the jumps at ``steps`` follow.
+    """
+    t = (dates - of.min()) / _DAY / schema.YEAR_IN_DAYS
+    functions = [np.ones_like(t), t - years_of(of).mean()]
+    for name in seasonal:
+        turns = 2 * np.pi * SEASONS[name] * t
+        functions += [np.sin(turns), np.cos(turns)]
+    functions += [(dates >= step).astype(float) for step in steps]
+    return np.array(functions)
 
 
 def _check_step(step: np.datetime64, dates: Any) -> None:

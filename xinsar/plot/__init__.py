@@ -8,13 +8,16 @@ the ticks; all colours can be told apart by colour-blind readers. matplotlib is 
 
 from __future__ import annotations
 
+from xinsar.plot.arrows import slope_arrows
 from xinsar.plot.categories import emerging
 from xinsar.plot.gradient import gradients
 from xinsar.plot.hotspots import density, hot_spots
 from xinsar.plot.interferogram import coherence, wrapped_phase
+from xinsar.plot.motion import motion, velocity
 from xinsar.plot.network import baseline_network
 from xinsar.plot.outlines import detections
 from xinsar.plot.scatter import points
+from xinsar.plot.series import series
 
 __all__ = [
     "baseline_network",
@@ -24,6 +27,10 @@ __all__ = [
     "emerging",
     "gradients",
     "hot_spots",
+    "motion",
     "points",
+    "series",
+    "slope_arrows",
+    "velocity",
     "wrapped_phase",
 ]

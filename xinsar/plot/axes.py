@@ -47,6 +47,18 @@ def name_axes(ax: Axes, image: xr.DataArray) -> None:
         axis.set_major_formatter(_formatter(scale))
 
 
+def date_axis(ax: Axes) -> None:
+    """Write acquisition dates concisely along x, with a pale grid."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=9)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    ax.set_xlabel("acquisition date")
+    ax.grid(visible=True, color="0.9", lw=0.6)
+    ax.set_axisbelow(True)
+
+
 def _locator(count: int) -> Any:
     from matplotlib.ticker import MaxNLocator
 

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xinsar import schema
-from xinsar.plot.axes import new_axes
+from xinsar.plot.axes import date_axis, new_axes
 from xinsar.plot.colours import BLUE
 
 if TYPE_CHECKING:
@@ -100,23 +100,12 @@ def _draw_network(
     for first, last in ends.T:
         ax.plot(dates[[first, last]], position[[first, last]], color=BLUE, lw=0.9, alpha=0.6, zorder=1)
     ax.scatter(dates, position, s=22, color="black", zorder=2)
-    _date_axis(ax)
+    date_axis(ax)
     ax.set_ylabel("perpendicular baseline (m)")
 
 
 def _draw_bars(ax: Axes, reference: np.ndarray[Any, Any], secondary: np.ndarray[Any, Any]) -> None:
     for height, span in enumerate(zip(reference, secondary, strict=True)):
         ax.plot(span, [height, height], color=BLUE, lw=1.2, marker=".", ms=5, mfc="black", mec="black")
-    _date_axis(ax)
+    date_axis(ax)
     ax.set_ylabel("pair (baselines unknown)")
-
-
-def _date_axis(ax: Axes) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    locator = AutoDateLocator(minticks=3, maxticks=9)
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    ax.set_xlabel("acquisition date")
-    ax.grid(visible=True, color="0.9", lw=0.6)
-    ax.set_axisbelow(True)

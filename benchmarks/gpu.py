@@ -1,4 +1,4 @@
-"""Measure the CUDA twins of the stack and of the hot spots: equal to the CPU first, then timed against a copy.
+"""Measure the CUDA twins of stacks, hot spots, motion and networks: equal to the CPU first, then timed against a copy.
 
 Run from the top of the checkout: ``python -m benchmarks.gpu`` (``make bench-gpu``), on a machine with a CUDA device;
 XINSAR_BENCH_SIZE=full for the reported size. Writes results/stack-gpu-full-DATE.json and prints it. Of the package's
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import common
+from benchmarks import common, motion_data
 from xinsar.kernels.gradient import Sum, WrappedSum
 from xinsar.kernels.rate import Rate
 
@@ -31,6 +31,10 @@ CALLS = 5
 """Calls that are timed together, so that the device need not wait for Python."""
 POINTS, REACH = 930_000, (7.5, 25.0)
 """Points of a density, and its radii in pixels."""
+TRACKS = (348.0, 39.0), (192.0, 37.0), (75.0, 30.0)
+"""Heading and incidence of looks."""
+MOTION_GOAL = 0.8
+"""Share of the copy bandwidth that two looks should reach, what they saw read once and the motion written once."""
 
 
 def folds(pairs: int) -> dict[str, Any]:
@@ -106,12 +110,17 @@ def timings(cupy: Any, shape: tuple[int, int, int], phase: Any, coherence: Any) 
     for name, fold in folds(shape[0]).items():
         calls[name] = fold_all(fold, phase, coherence)
         calls[f"{name}, with results"] = lambda fold=fold: fold.run(phase, coherence)
+    return in_turns(cupy, calls)
+
+
+def in_turns(cupy: Any, calls: dict[str, Callable[[], Any]], each: int = 1) -> dict[str, list[float]]:
+    """Times of calls, in turns, ``each`` of them together, after one that does not count."""
     for call in calls.values():
         call()
     found: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(max(common.ROUNDS, 3)):
         for name, call in calls.items():
-            found[name].append(seconds(cupy, call))
+            found[name].append(seconds(cupy, lambda call=call: [call() for _ in range(each)]) / each)
     return found
 
 
@@ -212,13 +221,7 @@ def density_calls(cupy: Any, values: Any) -> dict[str, Callable[[], Any]]:
 def measure_hot_spots(cupy: Any, size: int, gaps: float) -> dict[str, Any]:
     """Times of hot spots on a square raster, in turns, and in copies of it."""
     values = raster(cupy, size, gaps)
-    calls = {**disc_calls(cupy, values), **density_calls(cupy, values)}
-    for call in calls.values():
-        call()
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(max(common.ROUNDS, 3)):
-        for name, call in calls.items():
-            times[name].append(seconds(cupy, lambda call=call: [call() for _ in range(CALLS)]) / CALLS)
+    times = in_turns(cupy, {**disc_calls(cupy, values), **density_calls(cupy, values)}, CALLS)
     median = {name: statistics.median(found) for name, found in times.items()}
     copies = {name: t / median["copy"] for name, t in median.items()}
     return {
@@ -228,6 +231,111 @@ def measure_hot_spots(cupy: Any, size: int, gaps: float) -> dict[str, Any]:
         "all seconds": times,
         "copies of the raster (one read, one write)": copies,
         "goal met": copies[f"getis_ord, {RADIUS} pixels"] <= MOST_COPIES,
+    }
+
+
+def series_of_looks(cupy: Any, number: int, side: int, epochs: int) -> tuple[list[Any], list[Any]]:
+    """What looks saw (epoch, y, x), noise, and their vectors (3, y, x), float32."""
+    seen = [cupy.random.standard_normal((epochs, side, side), np.float32) for _ in range(number)]
+    ones = cupy.ones((3, side, side), np.float32)
+    vectors = [cupy.asarray(motion_data.vector(*track).astype(np.float32)) for track in TRACKS[:number]]
+    return seen, [ones * vector[:, None, None] for vector in vectors]
+
+
+def same(cupy: Any, name: str, found: tuple[Any, ...], wanted: tuple[Any, ...]) -> float:
+    """Stop unless results are those of the CPU; the largest difference, relative to the value or its median size."""
+    worst = 0.0
+    for a, b in zip(map(cupy.asnumpy, found), wanted, strict=True):
+        if (np.isnan(a) != np.isnan(b)).any() or (b.dtype.kind == "i" and (a != b).any()):
+            raise SystemExit(f"{name}: the GPU differs from the CPU in what is missing, or in a count")
+        worst = max(worst, distance(a, b, angle=False))
+    if worst > TOLERANCE:
+        raise SystemExit(f"{name}: the GPU differs from the CPU by {worst:g}, more than {TOLERANCE:g}")
+    return worst
+
+
+def with_gaps(cupy: Any, values: Any) -> Any:
+    """A copy of the first rows of an array, a tenth of it missing."""
+    part = values[:, :40, :60].copy()
+    part[cupy.random.uniform(size=part.shape) < 0.1] = np.nan
+    return part
+
+
+def compare_with_copy(
+    cupy: Any, values: Any, calls: dict[str, Callable[[], Any]], moved: dict[str, int]
+) -> dict[str, Any]:
+    """Times of calls beside those of a copy of ``values``, and their share of its bandwidth for the bytes they move."""
+    to = cupy.empty_like(values)
+    times = in_turns(cupy, {"copy": lambda: cupy.copyto(to, values), **calls})
+    median = {name: statistics.median(found) for name, found in times.items()}
+    bandwidth = 2 * values.nbytes / median["copy"]
+    return {
+        "copy bandwidth, GB/s": bandwidth / 1e9,
+        "median seconds": median,
+        "all seconds": times,
+        "GB moved (everything read and written once)": {name: size / 1e9 for name, size in moved.items()},
+        "share of the copy bandwidth": {n: size / median[n] / bandwidth for n, size in moved.items()},
+    }
+
+
+def same_motion(cupy: Any, name: str, seen: list[Any], vectors: list[Any], *, gaps: bool) -> float:
+    """Stop unless the motion of a corner is the CPU's; the largest difference."""
+    from xinsar.kernels import los
+
+    own = [v[:, :40, :60] for v in vectors]
+    first, *others = (with_gaps(cupy, v) if gaps else v[:, :40, :60] for v in seen)
+    found = los.motion(first, others, own, kind=los.EAST_UP, limit=10.0)
+    host = [list(map(cupy.asnumpy, arrays)) for arrays in ((first, *others), own)]
+    wanted = los.motion_numpy(host[0][0], host[0][1:], host[1], kind=los.EAST_UP, limit=10.0)
+    return same(cupy, name, found, wanted)
+
+
+def measure_looks(cupy: Any, side: int, epochs: int) -> dict[str, Any]:
+    """Times of the motion from two looks and from three."""
+    from xinsar.kernels import los
+
+    equal, calls, moved = {}, {}, {}
+    for number in (2, 3):
+        name = f"decompose_los, {number} looks"
+        seen, vectors = series_of_looks(cupy, number, side, epochs)
+        equal[name] = max(same_motion(cupy, name, seen, vectors, gaps=gaps) for gaps in (False, True))
+        calls[name] = lambda s=seen, v=vectors: los.motion(s[0], s[1:], v, kind=los.EAST_UP, limit=10.0)
+        written = sum(a.nbytes for a in calls[name]())
+        moved[name] = sum(a.nbytes for a in (*seen, *vectors)) + written
+    result = compare_with_copy(cupy, seen[0], calls, moved)
+    met = result["share of the copy bandwidth"]["decompose_los, 2 looks"] >= MOTION_GOAL
+    return {
+        "epochs, y, x": [epochs, side, side],
+        "largest difference from the CPU": equal,
+        **result,
+        "goal met": met,
+    }
+
+
+def measure_network(cupy: Any, side: int) -> dict[str, Any]:
+    """Times of the inversion of a network, without gaps and with a tenth of the pairs missing at each pixel."""
+    from xinsar.kernels.network import _numpy, invert_network
+
+    net = motion_data.network()
+    options = {"network": net, "scale": -0.0044}
+    shape, shift = (len(net.pairs), side, side), np.zeros(len(net.pairs))
+    phase = 5 * cupy.random.standard_normal(shape, np.float32)
+    coherence = cupy.random.uniform(0.2, 0.98, shape, np.float32)
+    equal, calls, moved = {}, {}, {}
+    for name in ("invert_network", "invert_network, a tenth missing"):
+        if calls:
+            phase = phase.copy()
+            for plane in phase:
+                plane[cupy.random.uniform(size=plane.shape, dtype=np.float32) < motion_data.MISSING] = np.nan
+        parts = phase[:, :40, :60], coherence[:, :40, :60]
+        found = invert_network(*parts, shift, **options)
+        equal[name] = same(cupy, name, found, _numpy(*map(cupy.asnumpy, parts), shift, **options))
+        calls[name] = lambda p=phase: invert_network(p, coherence, shift, **options)
+        moved[name] = 2 * phase.nbytes + sum(a.nbytes for a in calls[name]())
+    return {
+        "pairs, dates, y, x": [len(net.pairs), len(net.years), side, side],
+        "largest difference from the CPU": equal,
+        **compare_with_copy(cupy, phase, calls, moved),
     }
 
 
@@ -258,6 +366,8 @@ def main() -> None:
     result["sizes"] = [measure(cupy, size) for size in sizes]
     raster_size = 16384 if common.FULL else 1024
     result["hot spots"] = [measure_hot_spots(cupy, raster_size, gaps) for gaps in (0.0, 0.3)]
+    result["motion"] = measure_looks(cupy, *((2000, 50) if common.FULL else (200, 6)))
+    result["network"] = measure_network(cupy, 1000 if common.FULL else 100)
     text = json.dumps(result, indent=1)
     path = RESULTS / f"stack-gpu-{'full' if common.FULL else 'tiny'}-{about['date']}.json"
     path.parent.mkdir(exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tests import fake_cupy
 from xinsar.kernels.cuda.source import Program
 
 EMULATOR = Path(__file__).parent / "cuda_emulator.h"
@@ -25,6 +27,10 @@ KERNELS = {
     "splat": ("splat",),
     "convolve": ("convolve",),
     "rows": ("running_sums", "gi_star_rows"),
+    "los": ("motion", "estimates", "geometry"),
+    "network": ("invert_network",),
+    "regression": ("regression",),
+    "months": ("monthly_velocity",),
 }
 
 
@@ -122,6 +128,10 @@ class EmulatedKernel:
 
 def _value(arg: Any) -> Any:
     """Return an argument as C sees it: arrays as pointers, scalars of a definite type by value."""
+    if isinstance(arg, fake_cupy.ndarray):
+        arg = arg.host
+    elif isinstance(arg, np.ndarray):
+        assert getattr(sys.modules.get("cupy"), "ndarray", None) is not fake_cupy.ndarray, "not on the GPU"
     if isinstance(arg, np.ndarray):
         assert arg.flags.c_contiguous
         return ctypes.c_void_p(arg.ctypes.data)

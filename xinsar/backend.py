@@ -25,6 +25,15 @@ def array_namespace(array: Any) -> ModuleType:
     return sys.modules["cupy"] if is_cupy(array) else np
 
 
+def beside(array: Any, like: Any) -> Any:
+    """Return ``array`` where ``like`` lies: a NumPy array is sent to the GPU of a CuPy one; a repeated value once."""
+    xp = array_namespace(like)
+    if xp is np or is_cupy(array):
+        return array
+    once = array[tuple(slice(1 if step == 0 else None) for step in array.strides)]
+    return xp.broadcast_to(xp.asarray(once), array.shape)
+
+
 @dataclass(frozen=True)
 class Kernel:
     """One operation on arrays with its two implementations.

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from xinsar.backend import Kernel
+from xinsar.kernels import cuda
 from xinsar.kernels._jit import fma, items_before_line, jit, order_stores, store_products
 
 EAST_UP, EVERY, ALONG_ASPECT, ALONG_SURFACE, DOWNSLOPE = range(5)
@@ -712,8 +713,8 @@ def geometry_numpy(
     condition = np.empty(prod(plane), dtype)
     tables = (_table(weights, len(vectors)), _table(variances, len(vectors)), _table(terrain, 2))
     _geometry(vectors, *tables, kind, float(limit), 0.0, sigma, condition)
-    return sigma.reshape(-1, *plane), condition.reshape(plane)
+    return sigma.reshape(COMPONENTS[kind], *plane), condition.reshape(plane)
 
 
-motion = Kernel("decompose_los", numpy=motion_numpy)
-geometry = Kernel("decompose_los", numpy=geometry_numpy)
+motion = Kernel("decompose_los", numpy=motion_numpy, cupy=cuda.motion)
+geometry = Kernel("decompose_los", numpy=geometry_numpy, cupy=cuda.geometry)

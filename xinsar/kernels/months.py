@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xinsar.backend import Kernel
+from xinsar.kernels import cuda
 from xinsar.kernels._jit import jit
 
 
@@ -73,4 +74,4 @@ def _numpy(series: Any, *, days: Any, starts: Any, max_gap: float, year: float) 
     return out.reshape(starts.size - 1, *series.shape[1:])
 
 
-monthly_velocity = Kernel("monthly_velocity", numpy=_numpy)
+monthly_velocity = Kernel("monthly_velocity", numpy=_numpy, cupy=cuda.monthly_velocity)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xinsar.backend import Kernel
+from xinsar.kernels import cuda
 from xinsar.kernels._jit import jit
 from xinsar.kernels.phasor import phasor
 
@@ -329,6 +330,17 @@ def _invert(
     return GOOD
 
 
+def check(bad: int) -> None:
+    """Raise ValueError for what was wrong with the values."""
+    if bad == BAD_PHASE:
+        raise ValueError(
+            "unwrapped_phase: expected finite values or NaN for missing, got an infinite one; replace it, e.g. with "
+            ".where(abs(ds.unwrapped_phase) < 1e6)"
+        )
+    if bad == BAD_COHERENCE:
+        raise ValueError(_COHERENCE)
+
+
 def check_coherence(coherence: Any) -> None:
     """Raise ValueError where coherence lies outside 0..1."""
     if ((coherence < 0) | (coherence > _LIMIT)).any():
@@ -356,14 +368,8 @@ def _numpy(phase: Any, coherence: Any, shift: Any, *, network: Network, scale: f
     quality, parts = np.empty((2, flat.shape[1]), dtype), np.empty(flat.shape[1], np.int16)
     years, shift = np.array(network.years), np.asarray(shift, np.float64)
     bad = _invert(flat, _plain(coherence), shift, plan_of(network), years, float(scale), out, quality, parts)
-    if bad == BAD_PHASE:
-        raise ValueError(
-            "unwrapped_phase: expected finite values or NaN for missing, got an infinite one; replace it, e.g. with "
-            ".where(abs(ds.unwrapped_phase) < 1e6)"
-        )
-    if bad == BAD_COHERENCE:
-        raise ValueError(_COHERENCE)
+    check(bad)
     return out.reshape(dates, *shape), *quality.reshape(2, *shape), parts.reshape(shape)
 
 
-invert_network = Kernel("invert_network", numpy=_numpy)
+invert_network = Kernel("invert_network", numpy=_numpy, cupy=cuda.invert_network)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xinsar.backend import Kernel
+from xinsar.kernels import cuda
 from xinsar.kernels._jit import jit
 
 PIXELS = 32
@@ -137,7 +138,7 @@ def _numpy(series: Any, *, basis: Any, row: Any) -> Any:
     return tuple(found.reshape(2, *series.shape[1:]))
 
 
-regression = Kernel("regression", numpy=_numpy)
+regression = Kernel("regression", numpy=_numpy, cupy=cuda.regression)
 
 
 def orthonormal(functions: Any, wanted: int) -> tuple[Any, Any]:

@@ -98,5 +98,6 @@ def everywhere(vector: np.ndarray[Any, Any], like: xr.DataArray) -> xr.DataArray
         return xr.DataArray(np.broadcast_to(column, shape), dims=(_IN, *plane.dims))
     import dask.array as da
 
+    column = np.asarray(column, like=like.data._meta)  # on a GPU where those chunks are
     spread = da.broadcast_to(da.from_array(column), shape, chunks=((len(vector),), *(plane.chunks or ())))
     return xr.DataArray(spread, dims=(_IN, *plane.dims))

@@ -10,6 +10,8 @@ import numpy as np
 import xarray as xr
 
 from xinsar import schema
+from xinsar.backend import beside
+from xinsar.mapping import is_lazy
 from xinsar.mapping.vectors import everywhere, vectors
 from xinsar.operations import checks
 from xinsar.operations import tracks as several
@@ -219,16 +221,19 @@ class _Looks:
         _same_epochs(north, self.data[0])
         bare = north.drop_vars(list(north.coords))
         data = [
-            (
-                d.drop_vars(list(d.coords))
-                - look.isel(component=1).drop_vars(list(look.coords), errors="ignore") * bare
-            )
+            (d.drop_vars(list(d.coords)) - _alike(look.isel(component=1), bare) * bare)
             .astype(d.dtype)
             .assign_coords(d.coords)
             .transpose(*d.dims)
             for d, look in zip(self.data, self.los, strict=True)
         ]
         return _Looks(**{**self.__dict__, "data": data})
+
+
+def _alike(look: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
+    """Return a component of a look, bare of coordinates, where ``like`` lies: vectors of attributes lie on the CPU."""
+    bare = look.drop_vars(list(look.coords))
+    return bare if is_lazy(bare) or is_lazy(like) else bare.copy(data=beside(bare.data, like.data))
 
 
 def _same_epochs(north: xr.DataArray, data: xr.DataArray) -> None:
@@ -322,7 +327,7 @@ def _conditions(
 
     first, *others = looks
     return geometry(
-        first,
+        beside(first, like[0]),
         others,
         weights=weights,
         variances=variances,

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from xinsar import grid, schema
+from xinsar import schema
+from xinsar.backend import array_namespace, beside, is_cupy
 from xinsar.mapping import is_lazy, over_leading, pointwise, reduce_fields, same_grid
 from xinsar.operations import checks
 from xinsar.operations.filtering import _coherence
 from xinsar.operations.pairs import perpendicular_baselines
 from xinsar.operations.rates import years_of
+from xinsar.operations.reference import Place, level_of, place_in
 
 if TYPE_CHECKING:
     from xinsar.kernels.network import Network
@@ -43,8 +45,8 @@ def invert_network(
         ``"coherence"``: w as above, 1 where the dataset has no coherence; ``"uniform"``: 1, coherence is not used.
     reference
         What does not move: its phase is taken from each pair. A point (x, y) or an area ((x0, y0), (x1, y1)) in
-        coordinates of the cube (the mean of its valid pixels); ``"auto"``: the pixel of highest mean coherence among
-        those with all pairs; None: the pairs are referred already.
+        coordinates of the cube (the mean of its valid pixels), or a boolean mask (y, x) on its grid; ``"auto"``: the
+        pixel of highest mean coherence among those with all pairs; None: the pairs are referred already.
     dem_error
         Also fit each series by :math:`c + v t + a t^2 + \Delta h B(t) / (R \sin\theta)` and take the last term out:
         :math:`\Delta h` is the error of the terrain model, B the perpendicular baselines of the dates (from
@@ -135,10 +137,13 @@ def invert_network(
     ]
     labelled[0] = labelled[0].assign_coords(time=time)
     history = checks.said(
-        "invert_network", weights=weights, reference=place.said or "none", dem_error=dem_error or None
+        "invert_network",
+        weights=weights,
+        reference=place.said if place else "none",
+        dem_error=dem_error or None,
     )
     found = schema.assemble(labelled, ds, history=history)
-    return found if place.said is None else found.assign_attrs(reference=place.said)
+    return found if place is None else found.assign_attrs(reference=place.said)
 
 
 def _unwrapped(ds: xr.Dataset) -> xr.DataArray:
@@ -200,96 +205,31 @@ def _warn_of_parts(parts: list[str]) -> None:
 # ---- the reference ----------------------------------------------------------------------------------------------
 
 
-class _Reference(NamedTuple):
-    """What pairs are referred to: rows and columns, or None for a choice by coherence; and how to say it."""
-
-    rows: slice | None
-    columns: slice | None
-    said: Any
-
-    @property
-    def chosen(self) -> bool:
-        return bool(self.said == CHOSEN)
+_CHOICE = Place(said=CHOSEN)
 
 
-def _place(ds: xr.Dataset, coherence: xr.DataArray | None, reference: Any) -> _Reference:
-    """Return where ``reference`` lies."""
+def _place(ds: xr.Dataset, coherence: xr.DataArray | None, reference: Any) -> Place | None:
+    """Return where ``reference`` lies, None where the pairs are referred already."""
     if reference is None:
-        return _Reference(None, None, None)
-    if isinstance(reference, str):
-        checks.one_of("reference", reference, ("auto",))
-        if coherence is None:
-            raise ValueError(
-                "reference: 'auto' chooses by coherence, which the dataset does not hold; give a point (x, y), an area "
-                "((x0, y0), (x1, y1)), or None where the pairs are referred already"
-            )
-        return _Reference(None, None, CHOSEN)
-    corners = _corners(reference)
-    rows, columns = (_within(ds, name, corners[:, i]) for i, name in ((1, "y"), (0, "x")))
-    return _Reference(rows, columns, corners[0].tolist() if len(corners) == 1 else corners.ravel().tolist())
-
-
-def _corners(reference: Any) -> Any:
-    """Return a point as [[x, y]], an area as [[x0, y0], [x1, y1]]."""
-    try:
-        corners = np.asarray(reference, float)
-    except (TypeError, ValueError):
-        corners = np.zeros(0)
-    if corners.shape not in ((2,), (2, 2)) or not np.isfinite(corners).all():
+        return None
+    if not isinstance(reference, str):
+        return place_in(ds, reference, name="reference", legal="'auto', None, ")
+    checks.one_of("reference", reference, ("auto",))
+    if coherence is None:
         raise ValueError(
-            f"reference: expected 'auto', None, a point (x, y) or an area ((x0, y0), (x1, y1)), got {reference!r}"
+            "reference: 'auto' chooses by coherence, which the dataset does not hold; give a point (x, y), an area "
+            "((x0, y0), (x1, y1)), or None where the pairs are referred already"
         )
-    return corners.reshape(-1, 2)
+    return _CHOICE
 
 
-def _within(ds: xr.Dataset, name: str, ends: Any) -> slice:
-    """Return the pixels whose centres lie within ``ends``; of one end the pixel that holds it."""
-    values, low, high = grid.axis(ds, name), ends.min(), ends.max()
-    if len(ends) == 1:
-        half = abs(grid.step(ds, name)) / 2
-        half = half if half > 0 else np.inf
-        nearest = int(np.abs(values - low).argmin())
-        index = np.array([nearest])[np.abs(values[[nearest]] - low) <= half * (1 + 1e-6)]
-    else:
-        index = np.flatnonzero((values >= low) & (values <= high))
-    if not index.size:
-        raise ValueError(
-            f"reference: expected {name} within {values.min():g}..{values.max():g}, where the cube lies, got "
-            f"{' to '.join(f'{end:g}' for end in ends)}; give it in the coordinates of the cube, x first"
-        )
-    return slice(int(index.min()), int(index.max()) + 1)
-
-
-def _shift(phase: xr.DataArray, coherence: xr.DataArray | None, place: _Reference) -> xr.DataArray:
+def _shift(phase: xr.DataArray, coherence: xr.DataArray | None, place: Place | None) -> xr.DataArray:
     """Return the phase of each pair at the reference, NaN where it has none."""
-    if place.chosen and coherence is not None:
-        return _at_best(phase, coherence)
-    if place.rows is None:
+    if place is None:
         return xr.DataArray(np.zeros(phase.sizes["pair"]), dims="pair")
-    area = phase.isel(y=place.rows, x=place.columns)
-    shift: xr.DataArray = xr.apply_ufunc(
-        _mean_of_area,
-        area.chunk({"pair": -1, "y": -1, "x": -1}) if is_lazy(area) else area,
-        input_core_dims=[["pair", "y", "x"]],
-        output_core_dims=[["pair"]],
-        dask="parallelized",
-        output_dtypes=[np.float64],
-        keep_attrs=False,
-    )
-    return shift
-
-
-def _mean_of_area(area: Any) -> Any:
-    """Return the mean of the valid pixels of each pair."""
-    area = np.ascontiguousarray(area)
-    valid = ~np.isnan(area)
-    count = valid.sum(axis=(-2, -1))
-    if not count.any():
-        raise ValueError(
-            "reference: no pair has a value there; choose a place with data, or reference='auto'"
-        )
-    total = np.where(valid, area, 0.0).astype(np.float64).sum(axis=(-2, -1))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    if place is _CHOICE and coherence is not None:
+        return _at_best(phase, coherence)
+    return level_of(phase, place)
 
 
 class _Best:
@@ -310,8 +250,8 @@ def _best_of_block(block: Any, axes: tuple[int, ...]) -> Any:
     """Return the best pixel of a block (pair, y, x) of phase + i coherence, as an array of one element."""
     from xinsar.kernels.network import check_coherence
 
-    out = np.empty((1,) * len(axes), object)
-    whole, score = np.ones(block.shape[1:], bool), np.zeros(block.shape[1:], np.int64)
+    xp, out = array_namespace(block), np.empty((1,) * len(axes), object)
+    whole, score = xp.ones(block.shape[1:], bool), xp.zeros(block.shape[1:], np.int64)
     for plane in block:
         check_coherence(plane.imag)
         whole &= ~np.isnan(plane.real) & (plane.imag > 0)
@@ -322,14 +262,14 @@ def _best_of_block(block: Any, axes: tuple[int, ...]) -> Any:
 
 def _paired(phase: Any, coherence: Any) -> Any:
     """Return phase + i coherence."""
-    out = np.empty(phase.shape, np.result_type(phase.dtype, np.complex64))
+    out = array_namespace(phase).empty(phase.shape, np.result_type(phase.dtype, np.complex64))
     out.real, out.imag = phase, coherence
     return out
 
 
 def _best_of(phase: Any, score: Any) -> _Best:
     """Return the pixel of the highest score; of equal ones that of the highest phases, pair after pair."""
-    highest = int(score.max(initial=-1))
+    highest = int(score.max()) if score.size else -1
     if highest < 0:
         return _Best(-1, np.zeros(len(phase)))
     y, x = np.nonzero(score == highest)
@@ -337,7 +277,8 @@ def _best_of(phase: Any, score: Any) -> _Best:
         values = plane[y, x]
         kept = values == values.max()
         y, x = y[kept], x[kept]
-    return _Best(highest, phase[:, y[0], x[0]].astype(np.float64))
+    best = phase[:, int(y[0]), int(x[0])].astype(np.float64)
+    return _Best(highest, best.get() if is_cupy(best) else best)
 
 
 def _phases_of(best: Any) -> Any:
@@ -416,7 +357,7 @@ def _without_terrain(series: Any, terrain: _Terrain) -> tuple[Any, Any]:
 
     height, spread = regression(series, basis=terrain.basis, row=terrain.row)
     height = np.where(np.isnan(spread), np.nan, height).astype(series.dtype)
-    lever = terrain.lever.reshape(-1, *(1,) * height.ndim).astype(series.dtype)
+    lever = beside(terrain.lever.reshape(-1, *(1,) * height.ndim).astype(series.dtype), series)
     first = np.isfinite(series).argmax(axis=0)[None]
     series = series - lever * height
     return series - np.take_along_axis(series, first, axis=0), height
@@ -429,7 +370,7 @@ def _inverted(
     phase: xr.DataArray,
     weights: xr.DataArray | None,
     coherence: xr.DataArray | None,
-    place: _Reference,
+    place: Place | None,
     options: dict[str, Any],
 ) -> dict[str, xr.DataArray]:
     """Invert one cube (pair, y, x)."""

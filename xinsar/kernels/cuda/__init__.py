@@ -11,6 +11,9 @@ from xinsar.kernels.cuda.launch import (
     phase_gradient,
     solve_rate,
 )
+from xinsar.kernels.cuda.los import geometry, motion
+from xinsar.kernels.cuda.network import invert_network
+from xinsar.kernels.cuda.series import monthly_velocity, regression
 
 __all__ = [
     "coherence_filter",
@@ -18,9 +21,14 @@ __all__ = [
     "exact_sums",
     "fold_edges",
     "fold_rate",
+    "geometry",
     "gi_star",
+    "invert_network",
     "mean_square",
+    "monthly_velocity",
+    "motion",
     "phase_gradient",
+    "regression",
     "solve_rate",
     "splat",
 ]

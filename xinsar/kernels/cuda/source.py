@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from xinsar.kernels import phasor
 
@@ -57,8 +58,8 @@ class Program:
 
     def source(self) -> str:
         """Return the complete CUDA source."""
-        files = ["phasor", "stack", "rate"] if self.file == "rate" else ["phasor", self.file]
-        parts = [(Path(__file__).parent / f"{name}.cu").read_text(encoding="utf-8") for name in files]
+        files = ["stack", "rate"] if self.file == "rate" else [self.file]
+        parts = [_text(name) for name in ("angles", "phasor", *files)]
         return "\n".join([*self._integers(), *_numbers(), *parts])
 
     def _integers(self) -> list[str]:
@@ -82,16 +83,17 @@ class Program:
 
 @dataclass(frozen=True)
 class Source:
-    """One kernel of a file that needs nothing but names set to ``values``."""
+    """One kernel of a file that needs nothing but names set to ``values``, and perhaps files that come ``before``."""
 
     file: str
     name: str
     values: tuple[tuple[str, int | str], ...]
+    before: tuple[str, ...] = ()
 
     def source(self) -> str:
         """Return the complete CUDA source."""
         defined = [f"#define {name} {value}" for name, value in self.values]
-        return "\n".join([*defined, (Path(__file__).parent / f"{self.file}.cu").read_text(encoding="utf-8")])
+        return "\n".join([*defined, *map(_text, (*self.before, self.file))])
 
 
 @dataclass(frozen=True)
@@ -163,9 +165,31 @@ def _even(number: int) -> int:
     return number + number % 2
 
 
+def _text(file: str) -> str:
+    """Return a CUDA source as it is written."""
+    return (Path(__file__).parent / f"{file}.cu").read_text(encoding="utf-8")
+
+
+def phasor_numbers() -> dict[str, int | str]:
+    """Return the numbers of phasor.py as C writes them."""
+    return {name: single(getattr(phasor, name)) for name in NUMBERS.split()}
+
+
+def single(value: Any) -> str:
+    """Return a float32 as C writes it."""
+    return f"({float(value).hex()}f)"
+
+
+def double(value: float) -> str:
+    """Return a float64 as C writes it."""
+    return f"({float(value).hex()})"
+
+
 def _numbers() -> list[str]:
     from xinsar.kernels import rate
 
-    values = {name: getattr(phasor, name) for name in NUMBERS.split()} | {"TOP_COHERENCE": rate.TOP_COHERENCE}
-    floats = [f"#define {name} ({float(value).hex()}f)" for name, value in values.items()]
-    return [*floats, f"#define NEWTON_STEPS {rate.NEWTON_STEPS}"]
+    values = phasor_numbers() | {
+        "TOP_COHERENCE": single(rate.TOP_COHERENCE),
+        "NEWTON_STEPS": rate.NEWTON_STEPS,
+    }
+    return [f"#define {name} {value}" for name, value in values.items()]

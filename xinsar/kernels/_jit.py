@@ -205,7 +205,7 @@ def order_stores(typingctx: Any) -> Any:
 
 
 @jit
-def items_before_line(out: Any) -> int:
+def items_before_line(out: Any) -> Any:
     """Return how many items of a contiguous array lie before the first line that begins in it."""
     lanes = _LINE // out.itemsize
     return min(out.size, (lanes - out.ctypes.data % _LINE // out.itemsize) % lanes)

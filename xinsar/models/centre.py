@@ -56,7 +56,8 @@ class CentreNet(nn.Module):
             beside.append(maps)
         for narrow, convolve, other in zip(self.narrow, self.up, beside[-2::-1], strict=True):
             maps = convolve(torch.cat([self.widen(narrow(maps)), other], dim=1))
-        return self.spread(self.head(maps))
+        out: torch.Tensor = self.spread(self.head(maps))
+        return out
 
 
 def build(*, widths: tuple[int, ...] = WIDTHS) -> tuple[nn.Module, ModelCard]:

@@ -108,7 +108,7 @@ def _load_torch(file: Path, card: ModelCard) -> Any:
 def _check_weights(file: Path, arrays: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise ValueError unless the file holds just the arrays of the network, in their shapes."""
     lacking, strange = sorted(set(wanted) - set(arrays)), sorted(set(arrays) - set(wanted))
-    other = [n for n in arrays if n in wanted and tuple(arrays[n].shape) != tuple(wanted[n].shape)]
+    other = [n for n in sorted(arrays) if n in wanted and tuple(arrays[n].shape) != tuple(wanted[n].shape)]
     if not (lacking or strange or other):
         return
     told = [f"no {lacking[0]}"] if lacking else []

@@ -56,7 +56,8 @@ class SegNet(nn.Module):
             places.append(place)
         for convolve in self.up:
             maps = convolve(self.unpool(maps, places.pop()))
-        return self.head(self.last(self.unpool(maps, places.pop())))
+        out: torch.Tensor = self.head(self.last(self.unpool(maps, places.pop())))
+        return out
 
 
 def card(inputs: tuple[str, ...] = LIANG, **changes: Any) -> ModelCard:

@@ -54,7 +54,8 @@ class UNet(nn.Module):
             beside.append(maps)
         for widen, convolve, other in zip(self.widen, self.up, beside[-2::-1], strict=True):
             maps = convolve(torch.cat([other, widen(maps)], dim=1))
-        return self.head(maps)
+        out: torch.Tensor = self.head(maps)
+        return out
 
 
 def card(inputs: tuple[str, ...] = LIANG, **changes: Any) -> ModelCard:

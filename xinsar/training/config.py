@@ -242,7 +242,7 @@ def _placed(recipe: Recipe, where: Path) -> Recipe:
     from dataclasses import replace
 
     data = recipe.data
-    paths = {
+    paths: dict[str, Any] = {
         name: tuple(str(where / p) for p in getattr(data, name))
         for name in ("cubes", "outlines", "val_cubes", "val_outlines")
     }

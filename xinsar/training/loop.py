@@ -28,7 +28,7 @@ class Crops(Dataset[Any]):
 
     def __init__(self, samples: Samples, card: Any, *, crop: tuple[int, int], number: int, seed: int) -> None:
         self.samples, self.card, self.number, self.seed = samples, card, number, seed
-        self.crop = tuple(min(c, n) for c, n in zip(crop, samples.shape, strict=True))
+        self.crop = min(crop[0], samples.shape[0]), min(crop[1], samples.shape[1])
         self.extremes = extremes_of(samples, card)
 
     def __len__(self) -> int:
@@ -65,8 +65,9 @@ class Learner(lightning.LightningModule):
         super().__init__()
         self.network, self.recipe, self.say = network, recipe, say
         decay = recipe.training.average
-        self.mean = torch.optim.swa_utils.AveragedModel(
-            network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay), use_buffers=True
+        average: Any = torch.optim.swa_utils
+        self.mean = average.AveragedModel(
+            network, multi_avg_fn=average.get_ema_multi_avg_fn(decay), use_buffers=True
         )
 
     def training_step(self, batch: Any, _: int) -> torch.Tensor:

@@ -263,7 +263,7 @@ def collect(
     folder.mkdir(parents=True, exist_ok=True)
     arrays: list[Any] = []
     for k, maker in enumerate(makers):
-        sample = maker() if callable(maker) else maker
+        sample: Any = maker() if callable(maker) else maker
         arrays = arrays or _create(folder, sample, number)
         for array, values in zip(arrays, sample, strict=True):
             array[k] = values

@@ -494,11 +494,25 @@ def main() -> None:
     to_slope()
     if folder := _real("coso-ridgecrest-asc-desc"):
         decompose_los(folder)
+    import corrections
+    import detections
+    import fusion
+    import geometry_drawings
     import hotspots
+    import inventories
+    import motion
+    import residuals
     import series
 
+    corrections.main()
+    detections.main()
+    fusion.main()
     hotspots.main()
+    inventories.main()
+    residuals.main()
     series.main()
+    geometry_drawings.main()
+    motion.main()
 
 
 if __name__ == "__main__":

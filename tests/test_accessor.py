@@ -18,12 +18,18 @@ ON_FIELDS = (
     "kernel_density",
     "emerging_hot_spots",
     "rasterize_points",
+    "reference_to",
+    "deramp",
 )
 ON_DATASET = (
     *ON_FIELDS,
     "velocity",
     "monthly_velocity",
     "invert_network",
+    "subtract_gacos",
+    "phase_closure",
+    "atmosphere_filter",
+    "stability_threshold",
     "terrain",
     "look_geometry",
     "coherence_filter",

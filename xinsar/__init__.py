@@ -9,14 +9,18 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from xinsar import accessor as _accessor
-from xinsar import simulate
+from xinsar import inventory, simulate
 from xinsar.cube import open_cube, open_tracks, save_cube
-from xinsar.detection import detect_threshold
+from xinsar.detection import detect, detect_threshold, predict_scores
 from xinsar.export import to_geotiff
 from xinsar.extras import MissingExtraError
+from xinsar.operations.atmosphere import atmosphere_filter
+from xinsar.operations.closure import phase_closure
 from xinsar.operations.density import kernel_density
+from xinsar.operations.deramp import deramp
 from xinsar.operations.emerging import emerging_hot_spots
 from xinsar.operations.filtering import coherence_filter, goldstein_filter
+from xinsar.operations.fusion import fuse_tracks
 from xinsar.operations.gradient import phase_gradient, phase_gradient_stack
 from xinsar.operations.hotspot import getis_ord, hot_spot_map
 from xinsar.operations.los import decompose_los, to_slope
@@ -24,10 +28,13 @@ from xinsar.operations.masks import ndsi, snow_mask
 from xinsar.operations.network import invert_network
 from xinsar.operations.rasterize import rasterize_points
 from xinsar.operations.rates import monthly_velocity, velocity
+from xinsar.operations.reference import reference_to
+from xinsar.operations.stability import stability_threshold
 from xinsar.operations.stacking import stack_unwrapped, stacking_curve
 from xinsar.operations.terrain import look_geometry, terrain
+from xinsar.operations.troposphere import subtract_gacos
 from xinsar.operations.unwrapping import unwrap
-from xinsar.readers import open_points, open_stack, stack_from_arrays
+from xinsar.readers import open_gacos, open_points, open_stack, stack_from_arrays
 from xinsar.schema import SchemaError
 
 try:
@@ -40,31 +47,42 @@ _accessor.register()
 __all__ = [
     "MissingExtraError",
     "SchemaError",
+    "atmosphere_filter",
     "coherence_filter",
     "decompose_los",
+    "deramp",
+    "detect",
     "detect_threshold",
     "emerging_hot_spots",
+    "fuse_tracks",
     "getis_ord",
     "goldstein_filter",
     "hot_spot_map",
+    "inventory",
     "invert_network",
     "kernel_density",
     "look_geometry",
     "monthly_velocity",
     "ndsi",
     "open_cube",
+    "open_gacos",
     "open_points",
     "open_stack",
     "open_tracks",
+    "phase_closure",
     "phase_gradient",
     "phase_gradient_stack",
+    "predict_scores",
     "rasterize_points",
+    "reference_to",
     "save_cube",
     "simulate",
     "snow_mask",
+    "stability_threshold",
     "stack_from_arrays",
     "stack_unwrapped",
     "stacking_curve",
+    "subtract_gacos",
     "terrain",
     "to_geotiff",
     "to_slope",

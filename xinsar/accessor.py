@@ -12,9 +12,12 @@ import xarray as xr
 
 from xinsar import cube, detection, export, schema
 from xinsar.operations import (
+    atmosphere,
+    closure,
     density,
     emerging,
     filtering,
+    fusion,
     gradient,
     hotspot,
     los,
@@ -22,10 +25,14 @@ from xinsar.operations import (
     network,
     rasterize,
     rates,
+    stability,
     stacking,
     unwrapping,
 )
+from xinsar.operations.deramp import deramp
+from xinsar.operations.reference import reference_to
 from xinsar.operations.terrain import look_geometry, terrain
+from xinsar.operations.troposphere import subtract_gacos
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -67,9 +74,48 @@ class _FieldOperations:
     def velocity(self, *, seasonal: Any = (), steps: Any = ()) -> xr.Dataset:
         return rates.velocity(self._source, seasonal=seasonal, steps=steps)
 
+    @_documented(reference_to)
+    def reference_to(self, place: Any, *, statistic: str = "mean") -> xr.Dataset:
+        return reference_to(self._source, place, statistic=statistic)
+
+    @_documented(deramp)
+    def deramp(
+        self,
+        *,
+        terms: str | Iterable[str] = ("plane",),
+        mask: xr.DataArray | None = None,
+        points: Any = None,
+        elevation: xr.DataArray | None = None,
+        weights: str = "uniform",
+    ) -> xr.Dataset:
+        return deramp(
+            self._source, terms=terms, mask=mask, points=points, elevation=elevation, weights=weights
+        )
+
     @_documented(rates.monthly_velocity)
     def monthly_velocity(self, *, max_gap: float = 45.0) -> xr.Dataset:
         return rates.monthly_velocity(self._source, max_gap=max_gap)
+
+    @_documented(atmosphere.atmosphere_filter)
+    def atmosphere_filter(
+        self,
+        *,
+        spatial_width: float = 500.0,
+        temporal_width: float = 60.0,
+        seasonal: Any = (),
+        steps: Any = (),
+    ) -> xr.Dataset:
+        return atmosphere.atmosphere_filter(
+            self._source,
+            spatial_width=spatial_width,
+            temporal_width=temporal_width,
+            seasonal=seasonal,
+            steps=steps,
+        )
+
+    @_documented(stability.stability_threshold)
+    def stability_threshold(self, *, k: float = 2.0, over: Any = None) -> xr.Dataset:
+        return stability.stability_threshold(self._source, k=k, over=over)
 
     @_documented(hotspot.hot_spot_map)
     def hot_spot_map(self, distance: float, *, radius: float | None = None, target: Any = None) -> xr.Dataset:
@@ -226,11 +272,28 @@ class DatasetAccessor(_FieldOperations):
             count=count,
         )
 
+    @_documented(closure.phase_closure)
+    def phase_closure(
+        self,
+        *,
+        variable: str | None = None,
+        reference: Any = None,
+        tolerance: float | None = None,
+        threshold: float | None = None,
+    ) -> xr.Dataset:
+        return closure.phase_closure(
+            self._ds, variable=variable, reference=reference, tolerance=tolerance, threshold=threshold
+        )
+
     @_documented(network.invert_network)
     def invert_network(
         self, *, weights: str = "coherence", reference: Any = "auto", dem_error: bool = False
     ) -> xr.Dataset:
         return network.invert_network(self._ds, weights=weights, reference=reference, dem_error=dem_error)
+
+    @_documented(subtract_gacos)
+    def subtract_gacos(self, source: Any, *, kind: str = "auto", missing: str = "raise") -> xr.Dataset:
+        return subtract_gacos(self._ds, source, kind=kind, missing=missing)
 
     @_documented(los.decompose_los)
     def decompose_los(
@@ -259,6 +322,31 @@ class DatasetAccessor(_FieldOperations):
         self, *others: xr.Dataset, method: str = "least_squares", min_sensitivity: float = 0.3
     ) -> xr.Dataset:
         return los.to_slope(self._ds, *others, method=method, min_sensitivity=min_sensitivity)
+
+    @_documented(fusion.fuse_tracks)
+    def fuse_tracks(
+        self,
+        auxiliary: xr.Dataset | None = None,
+        *,
+        control: str | xr.DataArray = "stable",
+        bandwidth: str | int = "aicc",
+        threshold: float | None = None,
+        max_points: int = 20_000,
+        primary_track: str | None = None,
+        target: Any = None,
+        resampling: str | None = None,
+    ) -> xr.Dataset:
+        return fusion.fuse_tracks(
+            self._ds,
+            auxiliary,
+            control=control,
+            bandwidth=bandwidth,
+            threshold=threshold,
+            max_points=max_points,
+            primary_track=primary_track,
+            target=target,
+            resampling=resampling,
+        )
 
     @_documented(unwrapping.unwrap)
     def unwrap(
@@ -292,6 +380,23 @@ class DatasetAccessor(_FieldOperations):
     @_documented(detection.detect_threshold)
     def detect_threshold(self, **options: Any) -> GeoDataFrame:
         return detection.detect_threshold(self._ds, **options)
+
+    @_documented(detection.detect)
+    def detect(
+        self,
+        *,
+        model: Any = "default",
+        threshold: float | None = None,
+        batch_size: int | None = None,
+        progress: bool | None = None,
+    ) -> GeoDataFrame:
+        return detection.detect(
+            self._ds, model=model, threshold=threshold, batch_size=batch_size, progress=progress
+        )
+
+    @_documented(detection.predict_scores)
+    def predict_scores(self, *, model: Any = "default", batch_size: int | None = None) -> xr.Dataset:
+        return detection.predict_scores(self._ds, model=model, batch_size=batch_size)
 
 
 class DataArrayAccessor(_FieldOperations):
@@ -378,11 +483,53 @@ class DataTreeAccessor:
             max_condition=max_condition,
         )
 
+    @_documented(fusion.fuse_tracks)
+    def fuse_tracks(
+        self,
+        auxiliary: xr.Dataset | None = None,
+        *,
+        control: str | xr.DataArray = "stable",
+        bandwidth: str | int = "aicc",
+        threshold: float | None = None,
+        max_points: int = 20_000,
+        primary_track: str | None = None,
+        target: Any = None,
+        resampling: str | None = None,
+    ) -> xr.Dataset:
+        return fusion.fuse_tracks(
+            self._tree,
+            auxiliary,
+            control=control,
+            bandwidth=bandwidth,
+            threshold=threshold,
+            max_points=max_points,
+            primary_track=primary_track,
+            target=target,
+            resampling=resampling,
+        )
+
     @_documented(los.to_slope)
     def to_slope(
         self, *others: xr.Dataset, method: str = "least_squares", min_sensitivity: float = 0.3
     ) -> xr.Dataset:
         return los.to_slope(self._tree, *others, method=method, min_sensitivity=min_sensitivity)
+
+    @_documented(detection.detect)
+    def detect(
+        self,
+        *,
+        model: Any = "default",
+        threshold: float | None = None,
+        batch_size: int | None = None,
+        progress: bool | None = None,
+    ) -> GeoDataFrame:
+        return detection.detect(
+            self._tree, model=model, threshold=threshold, batch_size=batch_size, progress=progress
+        )
+
+    @_documented(detection.predict_scores)
+    def predict_scores(self, *, model: Any = "default", batch_size: int | None = None) -> xr.Dataset:
+        return detection.predict_scores(self._tree, model=model, batch_size=batch_size)
 
 
 def register() -> None:

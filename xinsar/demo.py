@@ -1,8 +1,7 @@
 """``xinsar demo``: the whole story on simulated data, from two tracks in Zarr to a scored inventory.
 
 Nothing but the installed package is needed. Terrain, motion, weather and noise are simulated with known
-truth, so the scores say how this plain detection does on this simulation; they are no promise for real
-data.
+truth, so the scores say how a detection does on this simulation; they are no promise for real data.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import xarray as xr
 
@@ -26,8 +26,11 @@ SEED = 217
 
 SHAPE = (384, 384)
 TIER = "medium"
+METHODS = ("model", "threshold")
+METHOD = "threshold"
+"""How the demo detects unless it is told: by the model that comes with xinsar, or by plain thresholds."""
 MIN_SNR = 0.5
-_LIBRARIES = ("numpy", "xarray", "dask", "numba", "zarr", "geopandas", "shapely")
+_LIBRARIES = ("numpy", "xarray", "dask", "numba", "zarr", "geopandas", "shapely", "onnxruntime")
 
 Say = Callable[[str], object]
 
@@ -38,10 +41,12 @@ def run(
     seed: int = SEED,
     shape: tuple[int, int] = SHAPE,
     tier: str = TIER,
+    method: str = METHOD,
+    model: Any = "default",
     progress: bool | None = None,
     say: Say = print,
 ) -> dict[str, Any]:
-    """Simulate two tracks, stack their phase gradients, detect, merge, and score against the truth.
+    """Simulate two tracks of wrapped pairs, detect what moves, and score it against the truth.
 
     Parameters
     ----------
@@ -51,6 +56,12 @@ def run(
         ``scores.json``.
     seed, shape, tier
         Scene, as for :func:`xinsar.simulate.scene`.
+    method
+        ``"model"``: :func:`xinsar.detect` looks at both tracks together and stacks their phase gradients on the way;
+        ``"threshold"``: the gradients of each track are stacked, :func:`xinsar.detect_threshold` outlines what stands
+        out of each stack, and both tables are merged.
+    model
+        Which model, as for :func:`xinsar.detect`.
     progress
         Show progress bars; None: when stderr is a terminal and ``XINSAR_QUIET`` is not set.
     say
@@ -60,22 +71,25 @@ def run(
     -------
     dict
         What ``scores.json`` holds.
+
+    Raises
+    ------
+    ValueError
+        If ``method`` is another word, or there is no such model: before anything is simulated.
     """
+    find = _finder(method, model, progress)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     clock = Clock(say)
     with clock.step("simulate", f"simulating two tracks ({tier}, seed {seed}) into {folder / 'tracks.zarr'}"):
         tracks, truth = _simulate(folder / "tracks.zarr", seed, shape, tier, progress=progress)
-    nodes = tracks.children.items()
-    with clock.step("stack", "filtering and stacking phase gradients"):
-        stacks = {name: _stack(node.to_dataset(), progress=progress) for name, node in nodes}
-    with clock.step("detect", "detecting and merging"):
-        found = _detect(stacks)
+    found, stacks, settings = find(tracks, clock)
     with clock.step("write", f"writing {folder / 'landslides.gpkg'} and {folder / 'landslides.png'}"):
         scores = _score(found, truth)
         _write_tables(folder / "landslides.gpkg", found, truth)
         _draw(folder / "landslides.png", found, truth, tracks, stacks, scores, seed)
-    report = _report(found, truth, scores, clock, {"seed": seed, "shape": list(shape), "tier": tier})
+    scene = {"seed": seed, "shape": list(shape), "tier": tier}
+    report = _report(found, truth, scores, clock, scene, settings)
     (folder / "scores.json").write_text(json.dumps(report, indent=2) + "\n")
     say(_summary(report))
     return report
@@ -109,20 +123,54 @@ def _simulate(
     return tree, made.truth
 
 
-def _stack(ds: xr.Dataset, *, progress: bool | None) -> xr.Dataset:
-    """Return the phase-gradient stack of one track (rate, rad m-1 year-1) in memory."""
+class Detection(NamedTuple):
+    """What one way of detecting found."""
+
+    found: GeoDataFrame
+    stacks: Mapping[str, xr.Dataset]
+    """The phase-gradient stack of each track (rate, rad m-1 year-1)."""
+    settings: dict[str, Any]
+
+
+def _finder(method: str, model: Any, progress: bool | None) -> Callable[[xr.DataTree, Clock], Detection]:  # noqa: FBT001
+    """Return what detects; raise ValueError where it cannot."""
+    if method not in METHODS:
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    if method == "threshold":
+        return partial(_by_thresholds, progress=progress)
+    from .models.runtime import runtime_of
+
+    return partial(_by_model, model=runtime_of(model), progress=progress)
+
+
+def _by_thresholds(tracks: xr.DataTree, clock: Clock, *, progress: bool | None) -> Detection:
+    """Detect in the stack of each track, in memory, and merge."""
     from . import phase_gradient_stack
-    from .progress import bar
-
-    with bar(progress):
-        return phase_gradient_stack(ds).compute()
-
-
-def _detect(stacks: Mapping[str, xr.Dataset]) -> GeoDataFrame:
     from .detection import detect_threshold
     from .inventory import merge_inventories
+    from .progress import bar
 
-    return merge_inventories({name: detect_threshold(stack) for name, stack in stacks.items()})
+    stacks = {}
+    with clock.step("stack", "filtering and stacking phase gradients"):
+        for name, node in tracks.children.items():
+            with bar(progress):
+                stacks[str(name)] = phase_gradient_stack(node.to_dataset()).compute()
+    with clock.step("detect", "detecting and merging"):
+        found = merge_inventories({name: detect_threshold(stack) for name, stack in stacks.items()})
+    settings = {"method": "threshold", "detection": dict(detect_threshold.__kwdefaults__ or {})}
+    return Detection(found, stacks, settings)
+
+
+def _by_model(tracks: xr.DataTree, clock: Clock, *, model: Any, progress: bool | None) -> Detection:
+    """Show both tracks to a model; stacks are made where they are looked at."""
+    from . import detect, phase_gradient_stack
+
+    named = f"{model.card.name} {model.card.version}"
+    with clock.step("detect", f"stacking phase gradients and detecting (model {named})"):
+        found = detect(tracks, model=model, progress=progress)
+    told = {name: found.attrs[name] for name in ("model", "version", "threshold", "inputs")}
+    stacks = {str(name): phase_gradient_stack(node.to_dataset()) for name, node in tracks.children.items()}
+    return Detection(found, stacks, {"method": "model", "detection": told})
 
 
 def _score(found: GeoDataFrame, truth: GeoDataFrame) -> DataFrame:
@@ -179,7 +227,12 @@ def _two(share: float | None) -> str:
 
 
 def _report(
-    found: GeoDataFrame, truth: GeoDataFrame, scores: DataFrame, clock: Clock, scene: dict[str, Any]
+    found: GeoDataFrame,
+    truth: GeoDataFrame,
+    scores: DataFrame,
+    clock: Clock,
+    scene: dict[str, Any],
+    settings: dict[str, Any],
 ) -> dict[str, Any]:
     from . import __version__
 
@@ -187,7 +240,7 @@ def _report(
         "simulated": True,
         "note": "Scores on one simulated scene with known truth; real data are harder.",
         "scene": scene,
-        "settings": {"detection": _settings(), "min_snr": MIN_SNR},
+        "settings": {**settings, "min_snr": MIN_SNR},
         "found": len(found),
         "truth": len(truth),
         "scores": {name: _row(row) for name, row in scores.iterrows()},
@@ -199,13 +252,6 @@ def _report(
 def _row(row: Any) -> dict[str, float | None]:
     """Return scores as JSON knows them: NaN becomes null."""
     return {name: None if value != value else round(float(value), 4) for name, value in row.items()}
-
-
-def _settings() -> dict[str, Any]:
-    """Return the defaults the detection ran with."""
-    from .detection import detect_threshold
-
-    return dict(detect_threshold.__kwdefaults__ or {})
 
 
 def _summary(report: Mapping[str, Any]) -> str:

@@ -13,6 +13,12 @@ _EXTRA_OF = {
     "fsspec": "cloud",
     "s3fs": "cloud",
     "pyarrow": "parquet",
+    "torch": "models",
+    "torchvision": "models",
+    "safetensors": "models",
+    "lightning": "train",
+    "onnx": "train",
+    "onnxscript": "train",
 }
 
 

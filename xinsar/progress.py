@@ -18,6 +18,12 @@ def wanted(progress: bool | None) -> bool:  # noqa: FBT001
     return os.environ.get(QUIET, "") in ("", "0") and sys.stderr.isatty()
 
 
+def note(text: str, progress: bool | None = None) -> None:  # noqa: FBT001
+    """Print one line on stderr, unless ``progress`` is False, or None with ``XINSAR_QUIET`` set."""
+    if progress or (progress is None and os.environ.get(QUIET, "") in ("", "0")):
+        print(text, file=sys.stderr)
+
+
 @contextmanager
 def bar(progress: bool | None = None) -> Iterator[None]:  # noqa: FBT001
     """Show a dask progress bar on stderr around the work inside.

@@ -193,7 +193,33 @@ NETWORK_PARTS = _row(
     kind="i",
 )
 DEM_ERROR = _row("dem_error", _MAP, "m", "true elevation minus that of the terrain model")
+CLOSURE = _row(
+    "closure", ("triplet", "y", "x"), "rad", "closure phase of three dates, 0 where their pairs agree"
+)
+CLOSURE_RMS = _row("closure_rms", _MAP, "rad", "root mean square of the closures of a pixel")
+TRIPLET_COUNT = _row("triplet_count", _MAP, "1", "number of triplets that are valid", kind="i")
+CLOSURE_ERRORS = _row("closure_errors", _MAP, "1", "number of triplets that do not close", kind="i")
+UNCHECKED_PAIRS = _row("unchecked_pairs", _MAP, "1", "valid pairs that no valid triplet checks", kind="i")
+CLOSURE_ERROR_SHARE = _row(
+    "closure_error_share",
+    ("pair",),
+    "1",
+    "share of the closures of a pair, over all pixels, that do not close",
+    limits=(0.0, 1.0),
+)
+CONSISTENT = _row("consistent", _MAP, "1", "pairs agree around their triplets", kind="b")
+ATMOSPHERE = _row(
+    "atmosphere",
+    ("time", "y", "x"),
+    "m",
+    "apparent displacement by atmospheric delay, positive toward the satellite",
+)
+STABILITY_THRESHOLD = _row(
+    "stability_threshold", (), "m year-1", "velocity above which ground counts as moving"
+)
+MOVING = _row("moving", _MAP, "1", "faster than the stability threshold", kind="b")
 MEAN_COHERENCE = _row("mean_coherence", _MAP, "1", "coherence averaged over the pairs", limits=(0.0, 1.0))
+SCORE = _row("score", ("class", "y", "x"), "1", "score of a model", limits=(0.0, 1.0))
 LATITUDE = _row("latitude", _MAP, "degrees_north", "latitude of the pixel centre")
 LONGITUDE = _row("longitude", _MAP, "degrees_east", "longitude of the pixel centre")
 ELEVATION = _row("elevation", _MAP, "m", "terrain elevation")
@@ -205,6 +231,12 @@ MOTION = _row("motion", _VECTOR, "m or m year-1", "motion of the ground, positiv
 MOTION_SIGMA = _row("motion_sigma", _VECTOR, "m or m year-1", "standard error of the motion")
 CONDITION_NUMBER = _row("condition_number", _MAP, "1", "condition number of the looks that were used")
 RESIDUAL = _row("residual", _MAP, "m or m year-1", "root mean square of what the motion leaves of the looks")
+BANDWIDTH = _row("bandwidth", (), "1", "control points that count at a place", kind="i")
+CONTROL_POINTS = _row("control_points", (), "1", "control points of a regression", kind="i")
+ZENITH_DELAY = _row("zenith_delay", ("time", "y", "x"), "m", "delay of the troposphere straight up")
+SLANT_DELAY = _row(
+    "slant_delay", ("time", "y", "x"), "m or rad", "delay of the troposphere along the line of sight"
+)
 SNOW = _row("snow", _MAP, "1", "snow", kind="b")
 NDSI = _row("ndsi", _MAP, "1", "normalised difference snow index")
 WATER = _row("water", _MAP, "1", "water", kind="b")
@@ -228,6 +260,7 @@ _SYNONYMS = {
     "m": _METRES,
     "m year-1": _METRES_A_YEAR,
     "m or m year-1": _METRES | _METRES_A_YEAR,
+    "m or rad": _METRES | {"rad", "radian", "radians"},
     "degree": {"degree", "degrees", "deg"},
 }
 _KINDS = {"f": "a floating-point type", "i": "an integer type", "b": "bool"}
@@ -323,6 +356,7 @@ _CARRIED = (
     "sensor",
     "product",
     "reference",
+    "troposphere",
 )
 
 
@@ -335,6 +369,13 @@ def assemble(
     before = source.attrs.get("history")
     out.attrs["history"] = f"{before}\n{history}" if before else history
     return out
+
+
+def amend(ds: xr.Dataset, variables: Iterable[xr.DataArray], *, history: str, **attrs: Any) -> xr.Dataset:
+    """Return ``ds`` with labelled ``variables`` in place of its own, ``attrs``, and one more history line."""
+    out = ds.assign({str(v.name): v for v in variables})
+    before = ds.attrs.get("history")
+    return out.assign_attrs(**attrs, history=f"{before}\n{history}" if before else history)
 
 
 def track_attrs(attrs: Mapping[Hashable, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command line: ``xinsar info | build | stack | invert | velocity | decompose | hotspot | evaluate | demo``.
+"""The command line: ``xinsar COMMAND``, one file here for each command.
 
 Each command is one call of the library with its options spelled as flags. Exit status 0 means done, 1
 that it failed (one line on stderr says why; ``--debug`` or ``XINSAR_DEBUG=1`` shows the traceback), 2
@@ -17,11 +17,13 @@ from typing import Any
 from xinsar.cli.build import add_build
 from xinsar.cli.decompose import add_decompose
 from xinsar.cli.demo import add_demo
+from xinsar.cli.detect import add_detect
 from xinsar.cli.evaluate import add_evaluate
 from xinsar.cli.hotspot import add_hotspot
 from xinsar.cli.info import add_info
 from xinsar.cli.invert import add_invert
 from xinsar.cli.stack import add_stack
+from xinsar.cli.train import add_train
 from xinsar.cli.velocity import add_velocity
 
 
@@ -87,7 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     motion = add_invert, add_velocity, add_decompose
-    for add in (add_info, add_build, add_stack, *motion, add_hotspot, add_evaluate, add_demo):
+    found = add_hotspot, add_detect, add_evaluate, add_train
+    for add in (add_info, add_build, add_stack, *motion, *found, add_demo):
         add(commands)
     return parser
 

@@ -23,7 +23,9 @@ def add_evaluate(commands: Parsers) -> None:
         "Prints precision, recall and F1 by outline (IoU), by place and by area, and average precision where "
         "FOUND has scores. Of a file with several layers, FOUND takes the layer found and TRUTH the layer truth.",
     )
-    parser.add_argument("found", metavar="FOUND", help="inventory: .gpkg, .parquet, .geojson, .kml, .shp, COCO .json")
+    parser.add_argument(
+        "found", metavar="FOUND", help="inventory: .gpkg, .parquet, .geojson, .kml, .shp, COCO .json"
+    )
     parser.add_argument("truth", metavar="TRUTH", help="known outlines, in any of these")
     parser.add_argument("--found-layer", metavar="NAME", help="layer of FOUND")
     parser.add_argument("--truth-layer", metavar="NAME", help="layer of TRUTH")
@@ -70,7 +72,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     precision = _average_precision(found, truth, options.min_snr)
     print(_table(scores))
     if precision:
-        print("average precision: " + ", ".join(f"{name} {_share(value)}" for name, value in precision.items()))
+        print(
+            "average precision: " + ", ".join(f"{name} {_share(value)}" for name, value in precision.items())
+        )
     if options.json:
         _write(options.json, _report(options, found, truth, scores, precision))
 
@@ -107,7 +111,10 @@ def _table(scores: Any) -> str:
     head = ["measure", *_COLUMNS]
     rows = [[str(name), *(_cell(str(name), c, row[c]) for c in _COLUMNS)] for name, row in scores.iterrows()]
     widths = [max(len(line[k]) for line in [head, *rows]) for k in range(len(head))]
-    lines = [[line[0].ljust(widths[0]), *(w.rjust(n) for w, n in zip(line[1:], widths[1:], strict=True))] for line in [head, *rows]]
+    lines = [
+        [line[0].ljust(widths[0]), *(w.rjust(n) for w, n in zip(line[1:], widths[1:], strict=True))]
+        for line in [head, *rows]
+    ]
     return "\n".join("  ".join(line) for line in lines)
 
 
@@ -121,7 +128,9 @@ def _share(value: float) -> str:
     return "-" if value != value else f"{value:.3f}"
 
 
-def _report(options: argparse.Namespace, found: Any, truth: Any, scores: Any, precision: dict[str, float]) -> Any:
+def _report(
+    options: argparse.Namespace, found: Any, truth: Any, scores: Any, precision: dict[str, float]
+) -> Any:
     from xinsar import __version__
 
     def plain(row: Any) -> dict[str, float | None]:

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xinsar.inventory.linking import joined
+from xinsar.inventory.metric import square_metres
+from xinsar.inventory.tables import checked
+
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
     from pandas import DataFrame
@@ -29,17 +33,18 @@ def evaluate_inventory(
       other; a true object is recalled when some found one hits it. Not one to one: it asks whether the
       place is found, not the outline.
     * ``area``: of the unions, as pixel scores would be on an infinitely fine grid. ``found``, ``truth`` and
-      the matched counts are square metres where the reference system is metric.
+      the matched counts are square metres (in degrees, on the ellipsoid).
 
     True objects that the data cannot show are ignored: with a column ``snr``, or one ``snr_<track>`` for
     each track, in ``truth``, those nowhere at least ``min_snr`` are neither misses when absent nor false
     alarms when found (a found object counts as one of them when it hits one and matches no other; their
-    area is cut from both sides).
+    area is cut from both sides). So are true objects whose column ``ignore`` is True.
 
     Parameters
     ----------
     found, truth
-        Polygons, brought to the reference system of ``truth`` where they differ.
+        Polygons, brought to the reference system of ``truth`` where they differ. They may overlap each other;
+        those that cross themselves are repaired (``make_valid``), with a warning.
     iou
         Thresholds of the intersection over union, above 0 to 1.
     min_snr
@@ -54,8 +59,10 @@ def evaluate_inventory(
 
     Raises
     ------
+    TypeError
+        A table is no GeoDataFrame.
     ValueError
-        A threshold is outside (0, 1], or only one table has a reference system.
+        A threshold is outside (0, 1], only one table has a reference system, or a table holds points or lines.
 
     Examples
     --------
@@ -68,8 +75,8 @@ def evaluate_inventory(
     """
     import pandas as pd
 
-    found = _aligned(found, truth)
-    counted = _visible(truth, min_snr)
+    found, truth = aligned(found, truth)
+    counted = counted_truth(truth, min_snr)
     known, ignored = truth[counted], truth[~counted]
     excused = _excused(found, ignored)
     rows = {f"iou_{t:g}": _object_row(found, known, excused, t) for t in iou}
@@ -113,30 +120,37 @@ def match_objects(found: GeoDataFrame, truth: GeoDataFrame, *, iou: float = 0.3)
     """
     if not 0 < iou <= 1:
         raise ValueError(f"iou: expected thresholds above 0 and up to 1, got {iou}")
-    pairs = _overlaps(_aligned(found, truth), truth)
+    pairs = overlaps(*aligned(found, truth))
     pairs = pairs[pairs["iou"] >= iou]
     chosen = _assign(pairs["found"].to_numpy(), pairs["truth"].to_numpy(), pairs["iou"].to_numpy())
-    return pairs.iloc[chosen].sort_values("found", ignore_index=True)
+    chosen_pairs = pairs.iloc[chosen].sort_values("found", ignore_index=True)
+    return chosen_pairs[["found", "truth", "iou"]]
 
 
-def _aligned(found: GeoDataFrame, truth: GeoDataFrame) -> GeoDataFrame:
+def aligned(found: Any, truth: Any) -> tuple[GeoDataFrame, GeoDataFrame]:
+    """Return both tables with valid outlines, ``found`` in the reference system of ``truth``."""
+    found, truth = checked(found, "found"), checked(truth, "truth")
     if (found.crs is None) != (truth.crs is None):
         without = "found" if found.crs is None else "truth"
         raise ValueError(
             f"{without}: expected a coordinate reference system as the other table has, got none; "
             "set it with set_crs"
         )
-    return found if found.crs == truth.crs else found.to_crs(truth.crs)
+    return (found if found.crs == truth.crs else found.to_crs(truth.crs)), truth
 
 
-def _visible(truth: GeoDataFrame, min_snr: float) -> Array:
-    """Return which true objects reach ``min_snr`` in some track; all where nothing is said about it."""
+def counted_truth(truth: GeoDataFrame, min_snr: float) -> Array:
+    """Return which true objects count: not those marked ``ignore``, nor those below ``min_snr`` in every track."""
     columns = [name for name in truth.columns if str(name).split("_")[0] == "snr"]
-    return np.asarray((truth[columns] >= min_snr).any(axis=1)) if columns else np.ones(len(truth), bool)
+    seen = np.asarray((truth[columns] >= min_snr).any(axis=1)) if columns else np.ones(len(truth), bool)
+    if "ignore" not in truth:
+        return seen
+    marked = np.asarray(truth["ignore"].astype("boolean").fillna(value=False), bool)
+    return np.asarray(seen & ~marked)
 
 
-def _overlaps(found: GeoDataFrame, truth: GeoDataFrame) -> DataFrame:
-    """Return one row per overlapping pair: row positions and intersection over union."""
+def overlaps(found: GeoDataFrame, truth: GeoDataFrame) -> DataFrame:
+    """Return one row per overlapping pair: row positions, intersection over union, and over the found one."""
     import pandas as pd
     from shapely import area, intersection
 
@@ -145,7 +159,8 @@ def _overlaps(found: GeoDataFrame, truth: GeoDataFrame) -> DataFrame:
     common = area(intersection(a, b))
     total = area(a) + area(b) - common
     share = np.divide(common, total, out=np.zeros(f.size), where=total > 0)
-    return pd.DataFrame({"found": f, "truth": t, "iou": share})[share > 0]
+    inside = np.divide(common, area(a), out=np.zeros(f.size), where=area(a) > 0)
+    return pd.DataFrame({"found": f, "truth": t, "iou": share, "inside": inside})[share > 0]
 
 
 def _assign(found: Array, truth: Array, iou: Array) -> Array:
@@ -177,7 +192,7 @@ def _hits(found: GeoDataFrame, truth: GeoDataFrame) -> DataFrame:
     """Return the overlapping pairs in which the centroid of either lies in the other."""
     from shapely import centroid, contains
 
-    pairs = _overlaps(found, truth)
+    pairs = overlaps(found, truth)
     a = found.geometry.to_numpy()[pairs["found"]]
     b = truth.geometry.to_numpy()[pairs["truth"]]
     return pairs[contains(a, centroid(b)) | contains(b, centroid(a))]
@@ -202,11 +217,23 @@ def _hit_row(found: GeoDataFrame, known: GeoDataFrame, excused: Array) -> dict[s
 
 
 def _area_row(found: GeoDataFrame, known: GeoDataFrame, ignored: GeoDataFrame) -> dict[str, float]:
-    truth = known.geometry.union_all()
-    neither = ignored.geometry.union_all().difference(truth)
-    claimed = found.geometry.union_all().difference(neither)
-    common = claimed.intersection(truth).area
-    return _row(common, claimed.area, common, truth.area)
+    claimed, truth = counted_ground(found, known, ignored)
+    common = area_of(claimed.intersection(truth), found.crs)
+    return _row(common, area_of(claimed, found.crs), common, area_of(truth, found.crs))
+
+
+def area_of(shape: Any, crs: Any) -> float:
+    """Return the area of one shape in square metres."""
+    import geopandas as gpd
+
+    return 0.0 if shape.is_empty else float(square_metres(gpd.GeoSeries([shape], crs=crs))[0])
+
+
+def counted_ground(found: GeoDataFrame, known: GeoDataFrame, ignored: GeoDataFrame) -> tuple[Any, Any]:
+    """Return the unions of the found and of the known outlines, without ground that is only ignored."""
+    truth = joined(known.geometry)
+    neither = joined(ignored.geometry).difference(truth)
+    return joined(found.geometry).difference(neither), truth
 
 
 def _row(right: float, found: float, recalled: float, truth: float) -> dict[str, float]:

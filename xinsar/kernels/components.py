@@ -30,9 +30,8 @@ def _unite(parent: Any, i: int, j: int) -> None:
 
 
 @jit
-def _label(rows: Any, columns: Any) -> Any:
+def _label(rows: Any, columns: Any, parent: Any) -> Any:
     number = rows.size
-    parent = np.arange(number)
     above = 0
     for i in range(number):
         row, column = rows[i], columns[i]
@@ -46,7 +45,7 @@ def _label(rows: Any, columns: Any) -> Any:
         while near < i and rows[near] == row - 1 and columns[near] <= column + 1:
             _unite(parent, i, near)
             near += 1
-    labels = np.empty(number, np.int64)
+    labels = np.empty_like(parent)
     count = 0
     for i in range(number):
         root = _root(parent, i)
@@ -58,13 +57,36 @@ def _label(rows: Any, columns: Any) -> Any:
     return labels
 
 
+def _index_type(number: int) -> Any:
+    """Return the smallest kind of whole number that counts so many pixels."""
+    return np.int32 if number < 2**31 else np.int64
+
+
 def _numpy(rows: Any, columns: Any) -> Any:
-    return _label(np.ascontiguousarray(rows, np.int32), np.ascontiguousarray(columns, np.int32))
+    parent = np.arange(rows.size, dtype=_index_type(rows.size))
+    return _label(np.ascontiguousarray(rows, np.int32), np.ascontiguousarray(columns, np.int32), parent)
 
 
 components = Kernel("components", numpy=_numpy)
-"""Number of the component of each pixel (rows, columns), int64 from 0 in the order of first pixels.
+"""Number of the component of each pixel (rows, columns), from 0 in the order of first pixels.
 
 Pixels are given once each, by row, then column. They are connected by sides or corners. The table is walked through
 twice, so memory and time go with the number of pixels, not with the size of the map they lie on.
 """
+
+
+@jit
+def _places(labels: Any, starts: Any, order: Any) -> None:
+    for i in range(labels.size):
+        order[starts[labels[i]]] = i
+        starts[labels[i]] += 1
+
+
+def _by_component(labels: Any, sizes: Any) -> Any:
+    order = np.empty(labels.size, _index_type(labels.size))
+    _places(np.ascontiguousarray(labels), np.cumsum(sizes) - sizes, order)
+    return order
+
+
+by_component = Kernel("by_component", numpy=_by_component)
+"""Places of the pixels component by component, in each in the order they had; ``sizes`` of all components."""

@@ -14,6 +14,10 @@
     maps a function that must see all of an image, one task an image.
 ``fold_pairs``
     runs a long stack through an accumulator, chunk after chunk, each chunk read once.
+``over_windows``, ``fields_over_windows``, ``over_boxes``
+    map a function of boxes that the caller lays over the map, each read with the pixels around it.
+``coarsened``
+    maps a function of square blocks of pixels.
 ``by_place``, ``onto_grid``, ``whole_points``
     bring points together that lie together: for answers point by point, onto a grid, or all at once.
 
@@ -34,17 +38,22 @@ from xinsar.mapping.blocks import (
 from xinsar.mapping.fields import neighbourhood, reduce_fields
 from xinsar.mapping.fold import Fold, fold_pairs
 from xinsar.mapping.points import by_place, onto_grid, whole_points
+from xinsar.mapping.windows import coarsened, fields_over_windows, over_boxes, over_windows
 
 __all__ = [
     "Fold",
     "along",
     "by_place",
+    "coarsened",
+    "fields_over_windows",
     "fold_pairs",
     "is_lazy",
     "neighbourhood",
     "on_lattice",
     "onto_grid",
+    "over_boxes",
     "over_leading",
+    "over_windows",
     "pointwise",
     "reduce_fields",
     "same_grid",

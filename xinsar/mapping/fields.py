@@ -17,7 +17,7 @@ def reduce_fields(
     partial: Callable[[Any, tuple[int, ...]], Any],
     finish: Callable[[Any], Any],
     array: xr.DataArray,
-    *,
+    *others: xr.DataArray,
     dims: Sequence[Hashable],
     name: str,
     size: int,
@@ -28,15 +28,25 @@ def reduce_fields(
     needs them, and chunks that waited for them would fill the memory.
 
     ``partial(block, axes)`` returns an object array with ``axes`` kept at length 1; its elements are joined with
-    ``+``. ``finish`` turns an object array into float64 with one more axis.
+    ``+``. ``finish`` turns an object array into float64 with one more axis. ``others`` have some of the dims of
+    ``array`` and the same pixels; ``partial`` gets their parts after ``axes``, of length 1 along dims they lack.
     """
     axes = tuple(array.get_axis_num(dim) for dim in dims)
     left = [dim for dim in array.dims if dim not in dims]
-    if is_lazy(array):
-        data = _reduce_dask(partial, finish, array.data, axes, size)
+    lazy = next((a for a in (array, *others) if is_lazy(a)), None)
+    beside = [_beside(other, array) for other in others]
+    if lazy is None:
+        data = finish(_join(partial(array.data, axes, *beside), axes))
     else:
-        data = finish(_join(partial(array.data, axes), axes))
+        whole = array if is_lazy(array) else array.chunk(lazy.chunksizes)
+        data = _reduce_dask(partial, finish, whole.data, axes, size, beside)
     return xr.DataArray(data, dims=(*left, name), name=name)
+
+
+def _beside(other: xr.DataArray, array: xr.DataArray) -> Any:
+    """Return the data of ``other`` with an axis for every dim of ``array``, of length 1 where it has none."""
+    own = other.transpose(*(dim for dim in array.dims if dim in other.dims))
+    return own.data[tuple(slice(None) if dim in own.dims else None for dim in array.dims)]
 
 
 def _join(parts: Any, axes: tuple[int, ...], *_: Any, **__: Any) -> Any:
@@ -55,14 +65,19 @@ def _join_keeping(parts: Any, axis: tuple[int, ...], keepdims: bool) -> Any:  # 
     return np.expand_dims(joined, tuple(axis))
 
 
-def _reduce_dask(partial: Any, finish: Any, data: Any, axes: tuple[int, ...], size: int) -> Any:
+def _reduce_dask(
+    partial: Any, finish: Any, data: Any, axes: tuple[int, ...], size: int, beside: Sequence[Any] = ()
+) -> Any:
     import dask.array as da
     from dask.base import tokenize
 
     data = again(data)
     ones = tuple((1,) * len(c) if a in axes else c for a, c in enumerate(data.chunks))
     empty = np.empty((0,) * data.ndim, object)
-    parts = da.map_blocks(partial, data, axes=axes, chunks=ones, dtype=object, meta=empty)
+    others = [_chunked_as(other, data) for other in beside]
+    parts = da.map_blocks(
+        _partial, data, *others, partial=partial, axes=axes, chunks=ones, dtype=object, meta=empty
+    )
     whole = da.reduction(
         parts,
         chunk=_as_they_are,
@@ -87,6 +102,20 @@ def _reduce_dask(partial: Any, finish: Any, data: Any, axes: tuple[int, ...], si
         dtype=np.float64,
         meta=np.empty((0,) * (len(left) + 1)),
     )
+
+
+def _chunked_as(other: Any, data: Any) -> Any:
+    """Return ``other`` in the chunks of ``data``, one of length 1 where it has that length; made anew where lazy."""
+    import dask.array as da
+
+    chunks = tuple(c if n > 1 else (1,) for n, c in zip(other.shape, data.chunks, strict=True))
+    if isinstance(other, da.Array):
+        return again(other.rechunk(chunks))
+    return da.from_array(other, chunks=chunks, asarray=False)
+
+
+def _partial(block: Any, *beside: Any, partial: Any, axes: tuple[int, ...]) -> Any:
+    return partial(block, axes, *beside)
 
 
 def _finish(whole: Any, finish: Any, axes: tuple[int, ...]) -> Any:

@@ -278,6 +278,8 @@ def _check(card: ModelCard) -> None:
     _check_window(card)
     for name in ("threshold", "min_centre", "prominence", "merge"):
         _share(name, getattr(card, name))
+    if card.threshold == 0:
+        raise CardError("threshold: expected a number above 0, got 0: everything would be found")
     for name, least in (("min_pixels", 1), ("radius", 0), ("coarse", 0)):
         _whole(name, getattr(card, name), least=least)
     if card.pixel_size is not None and not _number("pixel_size", card.pixel_size) > 0:

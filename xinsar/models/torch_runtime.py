@@ -25,9 +25,22 @@ class TorchRuntime:
 
     def __call__(self, batch: Any) -> Any:
         """Return fields (window, field, y, x), float32 0..1, of channels (window, channel, y, x)."""
-        device = next((p.device for p in self._module.parameters()), torch.device("cpu"))
-        maps = torch.as_tensor(np.ascontiguousarray(batch, np.float32)).to(device)
-        with torch.inference_mode(), _precision(device):
+        if self.alone:
+            return np.concatenate([self._fields(window[None]) for window in batch])
+        return self._fields(batch)
+
+    @property
+    def alone(self) -> bool:
+        """Whether windows are computed one by one: on a CPU, where a batch could change the order of sums."""
+        return self._device.type == "cpu"
+
+    @property
+    def _device(self) -> torch.device:
+        return next((p.device for p in self._module.parameters()), torch.device("cpu"))
+
+    def _fields(self, batch: Any) -> Any:
+        maps = torch.as_tensor(batch, dtype=torch.float32).to(self._device).contiguous()
+        with torch.inference_mode(), _precision(self._device):
             fields = probabilities(self._module, maps)
         return fields.float().cpu().numpy()
 

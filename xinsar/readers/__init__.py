@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from xinsar.readers.arrays import stack_from_arrays
 from xinsar.readers.description import describe
+from xinsar.readers.gacos import open_gacos
 from xinsar.readers.opening import open_stack
 from xinsar.readers.points import open_points
 
-__all__ = ["describe", "open_points", "open_stack", "stack_from_arrays"]
+__all__ = ["describe", "open_gacos", "open_points", "open_stack", "stack_from_arrays"]

@@ -215,13 +215,18 @@ def _draw_rotation(rng: np.random.Generator) -> float:
 
 
 def _stamp(
-    form: Form, azimuth: float, centre: tuple[int, int], spacing: float
+    form: Form, azimuth: float, centre: tuple[int, int], spacing: float | tuple[float, float]
 ) -> tuple[tuple[slice, slice], Array, Array]:
-    """Put a form on the grid: window, velocity against the fastest, place along the axis (head to toe)."""
+    """Put a form on the grid: window, velocity against the fastest, place along the axis (head to toe).
+
+    ``spacing`` is that of both axes, or of (y, x).
+    """
     from scipy.ndimage import label
 
-    half = int(1.1 * np.hypot(form.length, form.width) / spacing) + 3
-    north, east = np.mgrid[half : -half - 1 : -1, -half : half + 1] * spacing
+    dy, dx = spacing if isinstance(spacing, tuple) else (spacing, spacing)
+    half = int(1.1 * np.hypot(form.length, form.width) / min(dy, dx)) + 3
+    north, east = np.mgrid[half : -half - 1 : -1, -half : half + 1]
+    north, east = north * dy, east * dx
     a = np.deg2rad(azimuth)
     along = (east * np.sin(a) + north * np.cos(a)) / (form.length / 2)
     across = (east * np.cos(a) - north * np.sin(a)) / (form.width / 2)
@@ -238,12 +243,14 @@ def _stamp(
 def _lobe_rate(form: Form, lobe: Lobe, along: Array, across: Array) -> Array:
     """Return the velocity inside one lobe against the body's fastest, 0 outside."""
     u, v = (along - lobe.shift) / lobe.scale, across / lobe.scale
-    angle = np.arctan2(v, u)
-    ripple = sum(np.real(c * np.exp(1j * k * angle)) for k, c in enumerate(lobe.ripple, start=2))
     radius = (np.abs(u) ** form.exponent + np.abs(v) ** form.exponent) ** (1 / form.exponent)
-    radius = radius / np.maximum(1 + ripple, 0.3)
-    rate = _profile(form, radius, u)
-    return np.asarray(np.where(radius < 1, lobe.speed * rate, 0.0))
+    near = radius < 1 + np.abs(lobe.ripple).sum()
+    angle = np.arctan2(v[near], u[near])
+    ripple = sum(np.real(c * np.exp(1j * k * angle)) for k, c in enumerate(lobe.ripple, start=2))
+    own = radius[near] / np.maximum(1 + ripple, 0.3)
+    rate = np.zeros(radius.shape)
+    rate[near] = np.where(own < 1, lobe.speed * _profile(form, own, u[near]), 0.0)
+    return rate
 
 
 def _profile(form: Form, radius: Array, along: Array) -> Array:

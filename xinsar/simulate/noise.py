@@ -26,6 +26,13 @@ LOOKS = 4 * CELL_LOOKS
 """Looks of a pixel: those of its four corners, so the noise is correlated over one pixel."""
 
 
+THERMAL = 0.95
+"""Coherence left by the receiver's noise."""
+
+FORESHORTENED = 0.3
+"""Where the ground's range resolution falls below this share of flat ground's, coherence falls with it."""
+
+
 class CoverClass(NamedTuple):
     """Ranges of the lasting coherence and of the memory (days) of one kind of ground."""
 
@@ -78,10 +85,11 @@ def cover(seed: int, elevation: Array, *, spacing: float) -> tuple[Array, Array]
     shares = rng.uniform(0.15, 0.35), rng.uniform(0.55, 0.75)
     kind = np.digitize(order, np.quantile(order, shares))
     within = [uniform_field(rng, shape, length=600.0 / spacing) for _ in range(2)]
-    return _spread(kind, within[0], "floor"), _spread(kind, within[1], "memory")
+    return within_class(kind, within[0], "floor"), within_class(kind, within[1], "memory")
 
 
-def _spread(kind: Array, within: Array, what: str) -> Array:
+def within_class(kind: Array, within: Array, what: str) -> Array:
+    """Return ``what`` of each pixel's class, at the share ``within`` (0..1) of its range."""
     low, high = np.array([getattr(c, what) for c in CLASSES.values()], dtype=np.float32).T
     return np.asarray(low[kind] + within * (high - low)[kind])
 

@@ -9,7 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xinsar.simulate.geometry import los_vector
-from xinsar.simulate.scenes import START, WAVELENGTH, canonical, wrap
+from xinsar.simulate.looks import START, WAVELENGTH
+from xinsar.simulate.pairs import canonical, wrap
 
 Array = NDArray[Any]
 

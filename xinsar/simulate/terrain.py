@@ -71,9 +71,13 @@ def _steepness(relief: Array, spacing: float, mean_slope: float) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def descent(elevation: Array, spacing: float) -> tuple[Array, Array]:
-    """Return the fall of the ground toward east and toward north, m per m (central differences)."""
-    down_rows, down_columns = np.gradient(elevation, spacing)
+def descent(elevation: Array, spacing: float | tuple[float, float]) -> tuple[Array, Array]:
+    """Return the fall of the ground toward east and toward north, m per m (central differences).
+
+    ``spacing`` is that of both axes, or of (y, x).
+    """
+    along = spacing if isinstance(spacing, tuple) else (spacing, spacing)
+    down_rows, down_columns = np.gradient(elevation, *along)
     return -down_columns, down_rows
 
 

@@ -3,12 +3,12 @@
 They work on values as a cube holds them, NaN where missing, before any normalisation. Scalars (velocity,
 sensitivity, slope, coherence, Gi*) keep their values wherever they go. Gradients are vectors on edges: the value
 at p belongs to p + 1/2, so a mirror along its own axis negates a gradient and moves it by one pixel, and a
-turn by 90 degrees swaps the two components.
+turn by 90 degrees swaps the two components. Aspects are azimuths and turn with the ground.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ SIGNED = ("velocity", "sensitivity", "gradient_y", "gradient_x", "hot_spot")
 KINDS = {
     "velocity": ("velocity", "temporal_coherence", "hot_spot"),
     "gradient": ("gradient_y", "gradient_x", "gradient_coherence"),
-    "terrain": ("sensitivity", "slope", "elevation", "aspect_sin", "aspect_cos"),
+    "terrain": ("sensitivity", "slope", "elevation", "aspect", "aspect_sin", "aspect_cos"),
 }
 """Inputs that are there or missing together."""
 
@@ -45,6 +45,8 @@ def mirror(layers: Any, inputs: Sequence[Input], axis: str) -> Any:
         out[i] = -moved
     for i in _of(inputs, "aspect_cos" if axis == "y" else "aspect_sin"):
         out[i] = -out[i]
+    for i in _of(inputs, "aspect"):
+        out[i] = ((180 if axis == "y" else 360) - out[i]) % 360
     return out
 
 
@@ -54,6 +56,8 @@ def transpose(layers: Any, inputs: Sequence[Input]) -> Any:
     for one, two, sign in (("gradient_y", "gradient_x", 1), ("aspect_sin", "aspect_cos", -1)):
         for i, j in zip(_of(inputs, one), _of(inputs, two), strict=True):
             out[[i, j]] = sign * out[[j, i]]
+    for i in _of(inputs, "aspect"):
+        out[i] = (270 - out[i]) % 360
     return out
 
 
@@ -85,11 +89,19 @@ def drop(layers: Any, inputs: Sequence[Input], *, kind: str | None = None, track
     return out
 
 
-def draw(rng: np.random.Generator, layers: Any, inputs: Sequence[Input], targets: Any) -> tuple[Any, Any]:
+def draw(
+    rng: np.random.Generator,
+    layers: Any,
+    inputs: Sequence[Input],
+    targets: Any,
+    *,
+    needed: Collection[Input] = (),
+) -> tuple[Any, Any]:
     """Return a sample after random changes: layers (layer, y, x) and targets (field, y, x).
 
     All eight mirrors and turns; each track's sign reversed in half of the samples; tracks exchanged in half; in
-    two of five one track is missing, in a third the gradients or the velocities are, in a sixth the terrain.
+    two of five one track is missing, in a third the gradients or the velocities are, in a sixth the terrain. Inputs
+    that are ``needed`` never go missing.
     """
     for axis, number in (("y", 1), ("x", 2)):
         if rng.random() < 0.5:
@@ -102,7 +114,11 @@ def draw(rng: np.random.Generator, layers: Any, inputs: Sequence[Input], targets
             layers = reverse(layers, inputs, track)
     if len(tracks) == 2 and rng.random() < 0.5:
         layers = exchange(layers, inputs)
-    return _with_gaps(rng, layers, inputs, tracks), np.ascontiguousarray(targets)
+    found = _with_gaps(rng, layers, inputs, tracks)
+    if found is not layers:
+        kept = [i for i, each in enumerate(inputs) if each in needed]
+        found[kept] = layers[kept]
+    return found, np.ascontiguousarray(targets)
 
 
 def _with_gaps(rng: np.random.Generator, layers: Any, inputs: Sequence[Input], tracks: Sequence[int]) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 
 from xinsar.models.registry import list_models
 
-SPLITS = ("train", "val")
+LOGGERS = ("csv", "tensorboard")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class TrainingPart:
         Of Lightning: ``"32-true"``, ``"bf16-mixed"``, ``"16-mixed"``.
     workers
         Processes that prepare samples.
+    threads
+        Threads of torch on the CPU; 0: as it likes. The same number is needed for the same bits.
     seed
         Of weights, crops and changes.
     logger
@@ -110,6 +113,7 @@ class TrainingPart:
     patience: int = 10
     precision: str = "32-true"
     workers: int = 0
+    threads: int = 0
     seed: int = 0
     logger: str = "csv"
 
@@ -180,10 +184,10 @@ def _part(name: str, kind: type, content: Any) -> Any:
 def _like(name: str, value: Any, default: Any) -> Any:
     """Return ``value`` as the kind of ``default``."""
     if isinstance(default, tuple):
-        if not isinstance(value, (list, tuple)) or (
-            default and not all(isinstance(v, type(default[0])) for v in value)
-        ):
-            raise ValueError(f"{name}: expected a list like {list(default)}, got {value!r}")
+        kind = type(default[0]) if default else str
+        if not isinstance(value, (list, tuple)) or not all(isinstance(v, kind) for v in value):
+            like = f"like {list(default)}" if default else "of texts"
+            raise ValueError(f"{name}: expected a list {like}, got {value!r}")
         return tuple(value)
     if isinstance(default, Mapping):
         if not isinstance(value, Mapping):
@@ -218,11 +222,33 @@ def _check(recipe: Recipe) -> None:
         raise ValueError(
             "data.val_cubes: expected cubes for training and for validation, got those of one of them only"
         )
+    _check_training(training)
+    for name, size in (("data.shape", data.shape), ("training.crop", training.crop)):
+        if len(size) != 2 or min(size) < 1:
+            raise ValueError(f"{name}: expected rows and columns, got {list(size)}")
+    if not data.tiers:
+        raise ValueError("data.tiers: expected one or more, got none")
+    if not data.cubes:
+        _check_seeds(data)
+
+
+def _check_training(training: TrainingPart) -> None:
+    """Raise ValueError where numbers or words of the part are none that can be."""
     for name in ("batch", "steps", "every", "patience"):
         if getattr(training, name) < 1:
             raise ValueError(f"training.{name}: expected 1 or more, got {getattr(training, name)}")
-    if not data.cubes:
-        _check_seeds(data)
+    for name in ("minutes", "decay", "workers", "threads"):
+        if not getattr(training, name) >= 0:
+            raise ValueError(f"training.{name}: expected 0 or more, got {getattr(training, name)}")
+    for name, legal in (("logger", LOGGERS), ("precision", PRECISIONS)):
+        if getattr(training, name) not in legal:
+            raise ValueError(
+                f"training.{name}: expected one of {', '.join(legal)}, got {getattr(training, name)!r}"
+            )
+    if not training.rate > 0:
+        raise ValueError(f"training.rate: expected a number above 0, got {training.rate}")
+    if not 0 <= training.average < 1:
+        raise ValueError(f"training.average: expected a number from 0 to below 1, got {training.average}")
 
 
 def _check_seeds(data: DataPart) -> None:
@@ -243,7 +269,7 @@ def _placed(recipe: Recipe, where: Path) -> Recipe:
 
     data = recipe.data
     paths: dict[str, Any] = {
-        name: tuple(str(where / p) for p in getattr(data, name))
+        name: tuple(p if "://" in p else str(where / p) for p in getattr(data, name))
         for name in ("cubes", "outlines", "val_cubes", "val_outlines")
     }
     data = replace(data, folder=str(where / data.folder), **paths)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from xinsar.models.registry import get_model
 from xinsar.models.torch_runtime import probabilities
-from xinsar.training import augment, losses, scores
+from xinsar.training import augment, checkpoints, losses, scores
 from xinsar.training.channels import channels_of
 from xinsar.training.config import Recipe
 from xinsar.training.samples import Samples
-
-LAST = "last.ckpt"
 
 
 class Crops(Dataset[Any]):
@@ -30,6 +30,7 @@ class Crops(Dataset[Any]):
         self.samples, self.card, self.number, self.seed = samples, card, number, seed
         self.crop = min(crop[0], samples.shape[0]), min(crop[1], samples.shape[1])
         self.extremes = extremes_of(samples, card)
+        self.needed = {augment.Input(c.name, c.track) for c in card.inputs if not (c.made or c.optional)}
 
     def __len__(self) -> int:
         return self.number
@@ -41,8 +42,22 @@ class Crops(Dataset[Any]):
         )
         sample = self.samples.crop(int(rng.integers(len(self.samples))), (corner[0], corner[1]), self.crop)
         both = np.concatenate([sample.fields, sample.weight[None]])
-        layers, both = augment.draw(rng, sample.layers, self.samples.inputs, both)
-        return channels_of(layers, self.samples.inputs, self.card, self.extremes), both[:-1], both[-1]
+        inputs = self.samples.inputs
+        layers, both = augment.draw(rng, sample.layers, inputs, both, needed=self.needed)
+        return channels_of(layers, inputs, self.card, self.extremes), both[:-1], both[-1]
+
+
+class Rest(Sampler[int]):
+    """Numbers of the crops that are still to be shown, in order; as long as all, which is what Lightning counts."""
+
+    def __init__(self, first: int, number: int) -> None:
+        self.first, self.number = first, number
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.first, self.number))
 
 
 def extremes_of(samples: Samples, card: Any) -> dict[Any, tuple[float, float]]:
@@ -58,6 +73,20 @@ def extremes_of(samples: Samples, card: Any) -> dict[Any, tuple[float, float]]:
     return found
 
 
+def running_mean(decay: float) -> Callable[..., None]:
+    """Return what moves a running mean toward new weights: faster at first, when it has seen few."""
+
+    def move(means: Any, values: Any, seen: Any) -> None:
+        kept = min(decay, (1 + int(seen)) / (10 + int(seen)))
+        for mean, value in zip(means, values, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value.to(mean.dtype), 1 - kept)
+            else:
+                mean.copy_(value)
+
+    return move
+
+
 class Learner(lightning.LightningModule):
     """A network while it learns; ``mean`` holds the running mean of its weights."""
 
@@ -66,16 +95,27 @@ class Learner(lightning.LightningModule):
         self.network, self.recipe, self.say = network, recipe, say
         decay = recipe.training.average
         average: Any = torch.optim.swa_utils
-        self.mean = average.AveragedModel(
-            network, multi_avg_fn=average.get_ema_multi_avg_fn(decay), use_buffers=True
-        )
+        self.mean = average.AveragedModel(network, multi_avg_fn=running_mean(decay), use_buffers=True)
+        self.begin, self.found = time.monotonic(), dict[str, float]()
+
+    @property
+    def minutes(self) -> float:
+        """Minutes of training so far, those before a resumption included."""
+        return (time.monotonic() - self.begin) / 60
 
     def training_step(self, batch: Any, _: int) -> torch.Tensor:
         """Return the loss of a batch."""
         channels, targets, weight = batch
-        terms = losses.loss_of(self.network(channels), targets, weight, self.network.card.fields)
+        terms = self._terms(self.network(_laid_out(channels)), targets, weight)
         self.log_dict({f"train_{name}": value for name, value in terms.items()}, on_step=True)
         return torch.stack(list(terms.values())).sum()
+
+    def _terms(
+        self, logits: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Return the terms of the loss, in float32 whatever the convolutions run in."""
+        with torch.autocast(logits.device.type, enabled=False):
+            return losses.loss_of(logits.float(), targets, weight, self.network.card.fields)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Move the running mean of the weights."""
@@ -84,7 +124,8 @@ class Learner(lightning.LightningModule):
     def validation_step(self, batch: Any, _: int) -> None:
         """Score a whole scene."""
         channels, targets, weight = batch
-        terms = losses.loss_of(self.mean.module(channels), targets, weight, self.network.card.fields)
+        channels = _laid_out(channels)
+        terms = self._terms(self.mean.module(channels), targets, weight)
         self.log("val_loss", torch.stack(list(terms.values())).sum(), batch_size=len(channels))
         fields = probabilities(self.mean.module, channels)
         self._matches += [
@@ -104,8 +145,16 @@ class Learner(lightning.LightningModule):
         self.say(f"step {self.global_step}: {told}")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the scores with the weights."""
-        checkpoint["found"] = dict(getattr(self, "found", {}))
+        """Keep the scores, the time and the recipe with the weights."""
+        checkpoint |= {
+            "found": dict(self.found),
+            "minutes": self.minutes,
+            "recipe": checkpoints.deciding(self.recipe),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting the time."""
+        self.begin = time.monotonic() - 60 * checkpoint["minutes"]
 
     def configure_optimizers(self) -> Any:
         """Return AdamW with a rate that rises and falls."""
@@ -115,15 +164,16 @@ class Learner(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class Clock(lightning.Callback):
-    """Ends a training after so many minutes."""
+class End(lightning.Callback):
+    """Ends a training after its last step, or where time is up; either way with a look at the validation scenes."""
 
-    def __init__(self, minutes: float) -> None:
-        self.minutes, self.begin = minutes, time.monotonic()
+    def __init__(self, steps: int, minutes: float) -> None:
+        self.steps, self.minutes, self.begin = steps, minutes, time.monotonic()
 
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-        """Stop where time is up."""
-        if self.minutes and time.monotonic() - self.begin > 60 * self.minutes:
+        """Stop where steps or minutes are used up."""
+        late = self.minutes > 0 and time.monotonic() - self.begin > 60 * self.minutes
+        if late or trainer.global_step >= self.steps:
             trainer.should_stop = True
 
 
@@ -142,36 +192,89 @@ class Whole(Dataset[Any]):
         return channels, sample.fields, sample.weight
 
 
+class Trained(NamedTuple):
+    """What a training ends with."""
+
+    network: Any
+    """With its card; weights and threshold of the best look."""
+    scores: dict[str, float]
+    """On the validation scenes."""
+    steps: int
+    """After which the best look was."""
+    minutes: float
+    """Spent on all steps."""
+
+
+def _laid_out(maps: torch.Tensor) -> torch.Tensor:
+    """Return maps with channels innermost, as convolutions like them."""
+    return maps.contiguous(memory_format=torch.channels_last)
+
+
 def train(
     recipe: Recipe, samples: Mapping[str, Samples], *, resume: bool, say: Callable[[str], object]
-) -> tuple[Any, dict[str, float]]:
-    """Train by a recipe; return the network with its card, and its scores on the validation scenes."""
+) -> Trained:
+    """Train by a recipe, from its last checkpoint where ``resume``; return the network of the best look."""
     own, folder = recipe.training, Path(recipe.out)
+    last = checkpoints.last_of(recipe, resume=resume)
+    if last is None:
+        checkpoints.clear(folder)
+    if own.threads:
+        torch.set_num_threads(own.threads)
     lightning.seed_everything(own.seed, workers=True, verbose=False)
     network = get_model(recipe.model.name, **recipe.model.options)
     network.card = network.card.replace(**recipe.model.card)
+    network.to(memory_format=torch.channels_last)
     learner = Learner(network, recipe, say)
-    crops = Crops(samples["train"], network.card, crop=own.crop, number=own.steps * own.batch, seed=own.seed)
-    scenes = Whole(samples["val"], network.card, crops.extremes)
-    trainer = _trainer(recipe, folder)
-    last = folder / LAST
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        trainer.fit(
-            learner,
-            DataLoader(crops, own.batch, num_workers=own.workers, persistent_workers=own.workers > 0),
-            DataLoader(scenes, 4),
-            ckpt_path=str(last) if resume and last.is_file() else None,
-            weights_only=False,
-        )
-    best = torch.load(trainer.checkpoint_callback.best_model_path, weights_only=False)
+    if last is None or not checkpoints.is_done(last, own):
+        _learn(learner, samples, last)
+    best = checkpoints.best_of(folder)
     learner.load_state_dict(best["state_dict"])
     found = {name: float(value) for name, value in best["found"].items()}
     kept = learner.mean.module.eval()
     kept.card = network.card.replace(threshold=found["threshold"])
     _draw(folder)
-    return kept, found
+    end = torch.load(folder / checkpoints.LAST, weights_only=False, map_location="cpu")
+    return Trained(kept, found, int(best["global_step"]), float(end["minutes"]))
+
+
+def _learn(learner: Learner, samples: Mapping[str, Samples], last: Mapping[str, Any] | None) -> None:
+    """Make the steps that are left; crops go on where they ended."""
+    recipe, card = learner.recipe, learner.network.card
+    own, folder = recipe.training, Path(recipe.out)
+    number, first = own.steps * own.batch, 0 if last is None else int(last["global_step"]) * own.batch
+    if first:
+        learner.say(f"going on after step {first // own.batch} of {own.steps}")
+    crops = Crops(samples["train"], card, crop=own.crop, number=number, seed=own.seed)
+    scenes = Whole(samples["val"], card, crops.extremes)
+    shown = DataLoader(
+        crops,
+        own.batch,
+        sampler=Rest(first, number),
+        num_workers=own.workers,
+        persistent_workers=own.workers > 0,
+    )
+    with _quiet():
+        _trainer(recipe, folder).fit(
+            learner,
+            shown,
+            DataLoader(scenes, 4),
+            ckpt_path=None if last is None else str(folder / checkpoints.LAST),
+            weights_only=False,
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning from saying what is not worth reading."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _trainer(recipe: Recipe, folder: Path) -> Any:
@@ -181,17 +284,19 @@ def _trainer(recipe: Recipe, folder: Path) -> Any:
 
     own = recipe.training
     kind = TensorBoardLogger if own.logger == "tensorboard" else CSVLogger
-    keep = ModelCheckpoint(folder, monitor="val_f1", mode="max", filename="best-{step}", save_last=True)
+    best = ModelCheckpoint(folder, monitor="val_f1", mode="max", filename="best-{step}")
+    last = ModelCheckpoint(folder, filename=checkpoints.LAST[:-5], enable_version_counter=False)
+    stop = EarlyStopping("val_f1", patience=own.patience, mode="max")
     return lightning.Trainer(
         max_steps=own.steps,
         val_check_interval=min(own.every, own.steps),
         check_val_every_n_epoch=None,
         precision=own.precision,  # type: ignore[arg-type]
         logger=kind(str(folder), name="log"),
-        callbacks=[Clock(own.minutes), keep, EarlyStopping("val_f1", patience=own.patience, mode="max")],
+        callbacks=[End(own.steps, own.minutes), stop, best, last],  # the last one knows of the others
         enable_progress_bar=False,
         enable_model_summary=False,
-        log_every_n_steps=50,
+        log_every_n_steps=min(50, own.every),
         num_sanity_val_steps=0,
     )
 

@@ -7,6 +7,7 @@ drawn by hand.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xinsar.models.card import ModelCard
+from xinsar.models.card import GROUND, ModelCard
 from xinsar.training.augment import Input
 from xinsar.training.targets import FIELDS, targets_of
 
@@ -78,13 +79,17 @@ def numbered(truth: Any, like: Any) -> tuple[Any, Any]:
     like
         Dataset or DataArray with the grid.
     """
+    truth = _in_system_of(truth, like)
+    kept = _unclear(truth)
+    return _burn(truth[~kept], like), _burn(truth[kept], like) > 0
+
+
+def _in_system_of(truth: Any, like: Any) -> Any:
+    """Return outlines in the reference system of a grid, as they are where either has none."""
     from xinsar import grid
 
     crs = grid.crs_of(like)
-    if truth.crs is not None and crs is not None and truth.crs != crs:
-        truth = truth.to_crs(crs)
-    kept = _unclear(truth)
-    return _burn(truth[~kept], like), _burn(truth[kept], like) > 0
+    return truth if truth.crs is None or crs is None or truth.crs == crs else truth.to_crs(crs)
 
 
 def _unclear(truth: Any) -> Any:
@@ -116,10 +121,14 @@ def _burn(outlines: Any, like: Any) -> Any:
 
 def sample_of(tracks: Sequence[Any], truth: Any, card: ModelCard) -> Sample:
     """Return the sample of one place from its tracks and outlines."""
-    labels, ignore = numbered(truth, tracks[0])
+    return Sample(layers_of(tracks, card), *_learnt(truth, tracks[0], card))
+
+
+def _learnt(truth: Any, like: Any, card: ModelCard) -> tuple[Any, Any]:
+    """Return the card's fields of the outlines on a grid, and where they count."""
+    labels, ignore = numbered(truth, like)
     targets = targets_of(labels, ignore, min_pixels=card.min_pixels)
-    chosen = [FIELDS.index(field) for field in card.fields if field in FIELDS]
-    return Sample(layers_of(tracks, card), targets.fields[chosen], targets.weight)
+    return targets.fields[[FIELDS.index(field) for field in card.fields]], targets.weight
 
 
 def simulated(seed: int, card: ModelCard, *, options: dict[str, Any]) -> Sample:
@@ -137,16 +146,29 @@ def from_cubes(
 ) -> list[Callable[[], Sample]]:
     """Return what makes the samples of cubes with outlines: windows side by side.
 
+    Layers are those that detection makes of a cube, its grid included: a cube in degrees, or with other pixels than
+    the card's, is resampled.
+
     Parameters
     ----------
     cubes
         Addresses of cubes, of one track or several.
     outlines
-        A vector file for each cube; other reference systems are brought to the cube's.
+        A vector file for each cube; other reference systems are brought to the cube's. Where outlines overlap, a
+        pixel goes to the smaller one. Nothing is learnt on those with ``ignore``, nor where no track saw anything.
     card
         Names the inputs.
     shape
         Rows and columns of a sample; what is left of a cube at its far edges is padded with missing values.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such cube or file.
+    ValueError
+        If a file holds no polygons, or none on its cube.
+    xinsar.SchemaError
+        If a cube lacks what the card needs.
     """
     return [
         maker
@@ -156,33 +178,81 @@ def from_cubes(
 
 
 def _windows(cube: str, file: str, card: ModelCard, shape: tuple[int, int]) -> list[Callable[[], Sample]]:
-    import geopandas
+    import xarray as xr
 
     from xinsar.cube import open_tracks
+    from xinsar.detection.inputs import inputs_of as found_in
 
-    tree = open_tracks(cube)
-    tracks = [node.to_dataset() for node in tree.children.values()]
-    truth = geopandas.read_file(file)
-    first = tracks[0]
-    corners = [
-        (y, x) for y in range(0, first.sizes["y"], shape[0]) for x in range(0, first.sizes["x"], shape[1])
-    ]
-    return [partial(_window, tracks, truth, card, corner, shape) for corner in corners]
+    found = found_in(open_tracks(cube), card)
+    own = [plane for plane in found.planes if not plane.channel.made]
+    maps = xr.Dataset({str(k): found.arrays[p.arrays[0]] for k, p in enumerate(own) if p.arrays})
+    truth = _outlines(file, found.frame.template(), cube)
+    rows, columns = found.frame.shape
+    corners = [(y, x) for y in range(0, rows, shape[0]) for x in range(0, columns, shape[1])]
+    return [partial(_window, maps, found.frame.template(), truth, card, at, shape) for at in corners]
+
+
+def _outlines(file: str, place: Any, cube: str) -> Any:
+    """Return the outlines of a file in the reference system of a cube, some of which lie on it."""
+    from shapely.geometry import box
+
+    from xinsar import grid
+    from xinsar.inventory.files import open_inventory
+    from xinsar.inventory.tables import checked
+
+    truth = _in_system_of(checked(open_inventory(file), f"outlines {file}"), place)
+    edges = [(grid.axis(place, d)[[0, -1]], grid.step(place, d)) for d in ("x", "y")]
+    (left, right), (top, bottom) = ((a - h / 2, b + h / 2) for (a, b), h in edges)
+    if len(truth) and not truth.intersects(box(left, bottom, right, top)).any():
+        raise ValueError(
+            f"outlines: expected some of the {len(truth)} outlines of {file} on {cube}, got none there; check that "
+            "both show the same place, and the reference system of the file"
+        )
+    return truth
 
 
 def _window(
-    tracks: Sequence[Any], truth: Any, card: ModelCard, corner: tuple[int, int], shape: tuple[int, int]
+    maps: Any, place: Any, truth: Any, card: ModelCard, corner: tuple[int, int], shape: tuple[int, int]
 ) -> Sample:
     """Return the sample of one window, padded to its full size."""
     box = {d: slice(c, c + n) for d, c, n in zip(("y", "x"), corner, shape, strict=True)}
-    sample = sample_of([ds.isel(box).compute() for ds in tracks], truth, card)
-    lacking = [n - have for n, have in zip(shape, sample.weight.shape, strict=True)]
-    pad = [(0, lacking[0]), (0, lacking[1])]
+    like, seen = place.isel(box), maps.isel(box).compute()
+    inputs = inputs_of(card)
+    layers = np.full((len(inputs), like.sizes["y"], like.sizes["x"]), np.nan, np.float32)
+    for name, layer in seen.items():
+        layers[int(name)] = layer.values
+    motion = [k for k, each in enumerate(inputs) if each.name not in GROUND] or list(range(len(inputs)))
+    fields, weight = _learnt(truth, like, card)
+    weight[~np.isfinite(layers[motion]).any(axis=0)] = 0
+    pad = [(0, n - have) for n, have in zip(shape, weight.shape, strict=True)]
     return Sample(
-        np.pad(sample.layers, [(0, 0), *pad], constant_values=np.nan),
-        np.pad(sample.fields, [(0, 0), *pad]),
-        np.pad(sample.weight, pad),
+        np.pad(layers, [(0, 0), *pad], constant_values=np.nan),
+        np.pad(fields, [(0, 0), *pad]),
+        np.pad(weight, pad),
     )
+
+
+def record_of(cubes: Sequence[str], outlines: Sequence[str]) -> dict[str, Any]:
+    """Return what tells samples of cubes and outlines from others: paths, what the cubes hold, digests of the files."""
+    from xinsar.cube import open_tracks
+
+    held = {}
+    for cube in cubes:
+        for name, node in open_tracks(cube).children.items():
+            variables = {str(v): [*map(str, a.dims), *a.shape] for v, a in node.data_vars.items()}
+            held[f"{cube}: {name}"] = {**variables, "history": str(node.attrs.get("history", ""))}
+    return {
+        "cubes": list(cubes),
+        "outlines": {str(file): _digest(Path(file)) for file in outlines},
+        "held": held,
+    }
+
+
+def _digest(file: Path) -> str:
+    """Return the SHA-256 of a file, and of what belongs to it where it is a shapefile."""
+    parts = [file.with_suffix(ending) for ending in (".dbf", ".prj", ".shx")] if file.suffix == ".shp" else []
+    content = [part.read_bytes() for part in (file, *parts) if part == file or part.is_file()]
+    return hashlib.sha256(b"".join(content)).hexdigest()
 
 
 class Samples:

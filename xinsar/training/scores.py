@@ -17,7 +17,7 @@ MIN_IOU = 0.5
 
 
 def of_scene(fields: Any, targets: Any, weight: Any, card: Any) -> Any:
-    """Return right, false and missed objects at each threshold, (threshold, 3), and pixels likewise, (threshold, 3).
+    """Return right, false and missed objects, then pixels likewise, at each threshold: (threshold, 6), integers.
 
     Parameters
     ----------
@@ -72,16 +72,19 @@ def _pixels(found: Any, known: Any, counts: Any) -> tuple[int, int, int]:
 
 
 def summary(scenes: Sequence[Any]) -> dict[str, float]:
-    """Return precision, recall and F1 by object at the best threshold, which it names, and F1 by pixel there."""
+    """Return precision, recall and F1 by object at the best threshold, which it names, and F1 by pixel there.
+
+    Of thresholds with the same F1 by object that with the largest F1 by pixel is the best, then the lowest.
+    """
     total = np.sum(scenes, axis=0)
-    f1 = [_f1(*row[:3]) for row in total]
-    best = int(np.argmax(f1))
+    f1 = [(_f1(*row[:3]), _f1(*row[3:])) for row in total]
+    best = f1.index(max(f1))
     right, false, missed = total[best, :3]
     return {
-        "f1": f1[best],
+        "f1": f1[best][0],
         "precision": float(right / max(right + false, 1)),
         "recall": float(right / max(right + missed, 1)),
-        "pixel_f1": _f1(*total[best, 3:]),
+        "pixel_f1": f1[best][1],
         "threshold": THRESHOLDS[best],
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -30,9 +31,9 @@ def scenes() -> dict[str, Any]:
     """Products of scenes to train on, per tier: both tracks and one, against the pairs of one."""
     result: dict[str, Any] = {"shape": [SIDE, SIDE], "scenes": len(SCENES), "cpu_seconds": {}}
     for tier in network.TIERS:
-        first = cpu(lambda tier=tier: spread.table(network.TIERS[tier]))
+        first = cpu(partial(spread.table, network.TIERS[tier]))
         times = {
-            tracks: summary([cpu(lambda s=s, t=tracks, tier=tier: _products(s, t, tier)) for s in SCENES])
+            tracks: summary([cpu(partial(_products, s, tracks, tier)) for s in SCENES])
             for tracks in ("ascending", "both")
         }
         result["cpu_seconds"][tier] = {
@@ -60,13 +61,13 @@ def large() -> dict[str, Any]:
     sizes: dict[str, Any] = {}
     for side in LARGE:
         made: list[Any] = []
-        seconds = cpu(lambda side=side, made=made: made.append(_survey(side)))
+        seconds = cpu(partial(_into, made, side))
         some = made[0].cube["ascending"]["velocity"][: 2 * CHUNK, : 2 * CHUNK]
         sizes[str(side)] = {
             "features": len(made[0].truth),
             "landslides": int((made[0].truth["class"] == "landslide").sum()),
             "cpu_seconds_until_truth": seconds,
-            "cpu_seconds_per_chunk": cpu(lambda some=some: some.compute(scheduler="synchronous")) / 4,
+            "cpu_seconds_per_chunk": cpu(partial(some.compute, scheduler="synchronous")) / 4,
             "peak_bytes": extra(computed, side),
         }
     return {"chunk": CHUNK, "sides": sizes}
@@ -74,6 +75,10 @@ def large() -> dict[str, Any]:
 
 def _survey(side: int) -> Any:
     return simulate.products(3, shape=(side, side), tracks="ascending", density="survey", chunks=CHUNK)
+
+
+def _into(made: list[Any], side: int) -> None:
+    made.append(_survey(side))
 
 
 def computed(side: str) -> tuple[float, float]:

@@ -43,7 +43,8 @@ def scene_on_file(folder: Path) -> xr.Dataset:
     """Return one track of a survey scene as a user keeps it: five float32 layers in Zarr."""
     made = data.Place("survey", "medium", 0, side=SIDE).make(chunks=min(SIDE, 512))
     track = made.cube["ascending"].to_dataset()[list(CHANNELS)]
-    return xinsar.save_cube(track, folder / "scene.zarr", progress=False)
+    kept: xr.Dataset = xinsar.save_cube(track, folder / "scene.zarr", progress=False)
+    return kept
 
 
 def wide_on_file(folder: Path) -> Path:

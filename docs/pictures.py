@@ -503,6 +503,7 @@ def main() -> None:
     import motion
     import residuals
     import series
+    import simulation
 
     corrections.main()
     detections.main()
@@ -511,6 +512,7 @@ def main() -> None:
     inventories.main()
     residuals.main()
     series.main()
+    simulation.main()
     geometry_drawings.main()
     motion.main()
 

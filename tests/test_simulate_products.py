@@ -519,3 +519,30 @@ def test_a_scene_held_whole_and_one_made_by_parts_agree(monkeypatch):
 def test_wrong_arguments_are_named(error, argument, options):
     with pytest.raises(error, match=rf"^{argument}: expected .* got .*; "):
         products(**({"seed": 1} | SMALL | options))
+
+
+def test_taken_pixels_are_those_of_a_mask():
+    """Oracle: one mask of the whole scene."""
+    from xinsar.simulate.taken import Taken
+
+    rng = np.random.default_rng(2)
+    mask = rng.random((700, 600)) < 0.0005
+    taken, whole = Taken(mask.shape, mask), mask.copy()
+    for _ in range(150):
+        top, left = int(rng.integers(0, 640)), int(rng.integers(0, 540))
+        pixels = rng.random((int(rng.integers(1, 60)), int(rng.integers(1, 60)))) < 0.05
+        window = (slice(top, top + pixels.shape[0]), slice(left, left + pixels.shape[1]))
+        assert taken.meets(window, pixels) == bool((whole[window] & pixels).any())
+        rows, columns = rng.integers(0, 600, 3), rng.integers(0, 600, 3)
+        assert taken.holds(rows, columns) == bool(whole[rows, columns].any())
+        if rng.random() < 0.3:
+            taken.add(window, pixels)
+            whole[window] |= pixels
+
+
+def test_a_survey_is_written_by_chunks_and_read_back(tmp_path):
+    lazy = products(6, **SMALL, density="survey", chunks=24).cube
+    again = xinsar.save_cube(lazy, tmp_path / "survey.zarr", progress=False)
+    for name, node in lazy.children.items():
+        for layer in ("velocity", "gradient_z_x", "elevation"):
+            np.testing.assert_array_equal(again[name][layer].values, node[layer].values)

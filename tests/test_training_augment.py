@@ -91,3 +91,27 @@ def test_drawn_samples_keep_bodies_under_their_motion() -> None:
     assert 50 < lacking < 150
     same = [augment.draw(np.random.default_rng(7), layers, INPUTS, targets)[0] for _ in range(2)]
     np.testing.assert_array_equal(*same)
+
+
+def test_aspects_turn_with_the_ground(height: Any) -> None:
+    """An azimuth goes where its sine and cosine go."""
+
+    def azimuth(layers: Any) -> Any:
+        return np.rad2deg(np.arctan2(layers[-3], layers[-2]))[None] % 360
+
+    layers, inputs = world(height), [Input("aspect")]
+    for axis in ("y", "x"):
+        wanted = azimuth(augment.mirror(layers, INPUTS, axis))
+        np.testing.assert_allclose(augment.mirror(azimuth(layers), inputs, axis), wanted)
+    wanted = azimuth(augment.transpose(layers, INPUTS))
+    np.testing.assert_allclose(augment.transpose(azimuth(layers), inputs), wanted)
+    assert np.isnan(augment.drop(azimuth(layers), inputs, kind="terrain")).all()
+
+
+def test_what_is_needed_never_goes_missing(height: Any) -> None:
+    layers, needed = world(height), {Input("slope"), Input("velocity", 0)}
+    lacking = np.zeros(len(INPUTS), int)
+    for seed in range(60):
+        found, _ = augment.draw(np.random.default_rng(seed), layers, INPUTS, layers[:1], needed=needed)
+        lacking += np.isnan(found).all(axis=(1, 2))
+    assert {each for each, lost in zip(INPUTS, lacking, strict=True) if not lost} == needed

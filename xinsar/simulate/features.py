@@ -12,6 +12,7 @@ from xinsar.simulate import deformation
 from xinsar.simulate.deformation import Body, Course, Form, Lobe
 from xinsar.simulate.fields import lognormal, stream
 from xinsar.simulate.land import GivenLand, Land
+from xinsar.simulate.taken import Taken
 from xinsar.simulate.terrain import descent
 
 Array = NDArray[Any]
@@ -103,8 +104,8 @@ class Site(NamedTuple):
     land: Land | GivenLand
     spacing: tuple[float, float]
     """Along y and x, m."""
-    taken: Array
-    """Where nothing can be put any more (y, x)."""
+    taken: Taken
+    """Where nothing can be put any more."""
     held: Array | None = None
     """The elevation of the whole scene, where it is there already."""
     valid: Array | None = None
@@ -113,7 +114,7 @@ class Site(NamedTuple):
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return self.taken.shape[0], self.taken.shape[1]
+        return self.taken.shape
 
     def elevation(self, window: tuple[slice, slice]) -> Array:
         """Return the elevation of a window inside the scene."""
@@ -141,7 +142,7 @@ def _settle(rng: np.random.Generator, kind: str, site: Site, wet_start: float) -
         found = _begin(rng, kind, site)
         made = None if found is None else lay(found, site)
         if made is not None and _free(made, site):
-            site.taken[made.body.window] |= binary_dilation(made.inside, iterations=2)
+            site.taken.add(made.body.window, binary_dilation(made.inside, iterations=2))
             return made
     return None
 
@@ -150,7 +151,7 @@ def _begin(rng: np.random.Generator, kind: str, site: Site) -> Place | None:
     """Draw a pixel; None where slope or elevation do not suit."""
     rows, columns = site.shape
     row, column = int(rng.integers(ARM, rows - ARM)), int(rng.integers(ARM, columns - ARM))
-    if site.taken[row, column]:
+    if site.taken.holds([row], [column]):
         return None
     arm = np.arange(-ARM, ARM + 1)
     patch = site.elevation((slice(row - ARM, row + ARM + 1), slice(column - ARM, column + ARM + 1)))
@@ -167,7 +168,7 @@ def _begin(rng: np.random.Generator, kind: str, site: Site) -> Place | None:
 def _free(made: Feature, site: Site) -> bool:
     """Return whether a feature has eight pixels or more, meets no other, and hardly any gap of the data."""
     window, inside = made.body.window, made.inside
-    if inside.sum() < 8 or (site.taken[window] & inside).any():
+    if inside.sum() < 8 or site.taken.meets(window, inside):
         return False
     return site.valid is None or bool(site.valid[window][inside].mean() >= VALID)
 
@@ -188,7 +189,7 @@ def _axis(form: Form, azimuth: float, at: Place, site: Site) -> tuple[Array, Arr
     columns = at.column + np.round(along * np.sin(a) / site.spacing[1]).astype(int)
     if min(rows.min(), columns.min()) < 0 or rows.max() >= site.shape[0] or columns.max() >= site.shape[1]:
         return None
-    return None if site.taken[rows, columns].any() else (rows, columns)
+    return None if site.taken.holds(rows, columns) else (rows, columns)
 
 
 def _falls(form: Form, azimuth: float, at: Place, site: Site, limits: tuple[float, float]) -> bool:

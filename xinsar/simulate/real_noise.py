@@ -18,6 +18,7 @@ from xinsar.simulate.frame import Frame
 from xinsar.simulate.land import GivenLand, Land, land
 from xinsar.simulate.pairs import wrap
 from xinsar.simulate.seen import behind, cycles_lost
+from xinsar.simulate.taken import Taken
 from xinsar.simulate.terrain import descent
 from xinsar.simulate.worlds import Scene
 
@@ -389,7 +390,7 @@ def _place(
     """Draw the bodies of a half-real scene; return them, and how many were tried."""
     place = next(iter(tracks.values())).place
     valid = np.any([np.isfinite(track.velocity) for track in tracks.values()], axis=0)
-    site = features.Site(rising, place.spacing, moving.copy(), elevation, valid)
+    site = features.Site(rising, place.spacing, Taken(place.shape, moving), elevation, valid)
     name = (key[0], f"{key[1]}/half real/{place.shape}")
     if min(place.shape) <= 2 * features.ARM:
         return [], 1

@@ -18,6 +18,7 @@ from xinsar.simulate.frame import SPACING, Frame, frame
 from xinsar.simulate.land import Cover, GivenLand, Land, cover, land
 from xinsar.simulate.looks import HEADINGS, Look
 from xinsar.simulate.seen import seen as seen_by
+from xinsar.simulate.taken import Taken
 
 if TYPE_CHECKING:
     import geopandas
@@ -80,7 +81,7 @@ def build(wanted: Wanted) -> Built:
     if place.shape[0] * place.shape[1] <= HELD:
         lying = ground.base(rising, growing, ground.part_of(everything(place.shape)))
     held = None if lying is None else lying.elevation[_INNER, _INNER]
-    site = features.Site(rising, place.spacing, np.zeros(place.shape, dtype=bool), held)
+    site = features.Site(rising, place.spacing, Taken(place.shape), held)
     placed = features.put(key, site, counts(key, place, wanted.density, distractors=wanted.distractors))
     tracks = [_world(wanted, name, place, (rising, growing), placed) for name in wanted.tracks]
     return Built(place, placed, tracks, lying)

@@ -10,7 +10,9 @@ PICTURE = "curve.png"
 
 
 def learning_curve(folder: str | Path) -> Path | None:
-    """Draw loss and object F1 against the step, from the newest metrics in a folder; None where there are none.
+    """Draw loss and object F1 against the step, from the metrics in a folder; None where there are none.
+
+    A training that was interrupted has several files; steps that were made again are drawn as they came last.
 
     Parameters
     ----------
@@ -35,8 +37,8 @@ def _rows(file: Path) -> list[dict[str, float]]:
 
 
 def _series(rows: list[dict[str, float]], name: str) -> tuple[list[float], list[float]]:
-    chosen = sorted((row["step"], row[name]) for row in rows if name in row)
-    return [step for step, _ in chosen], [value for _, value in chosen]
+    chosen = {row["step"]: row[name] for row in rows if name in row}
+    return sorted(chosen), [chosen[step] for step in sorted(chosen)]
 
 
 def _draw(rows: list[dict[str, float]], path: Path) -> Path:
@@ -51,10 +53,10 @@ def _draw(rows: list[dict[str, float]], path: Path) -> Path:
         left.plot(*_series(rows, name), lw=1, label=name.removeprefix("train_").replace("_", " "))
     left.plot(*_series(rows, "val_loss"), "k.-", label="validation, all terms")
     left.set(xlabel="step", ylabel="loss", yscale="log")
-    for name, label in (("val_f1", "objects"), ("val_precision", "precision"), ("val_recall", "recall")):
+    for name, label in (("val_f1", "F1 of objects"), ("val_precision", "precision"), ("val_recall", "recall")):
         right.plot(*_series(rows, name), ".-", label=label)
     right.plot(*_series(rows, "val_pixel_f1"), ".:", label="F1 of pixels")
-    right.set(xlabel="step", ylabel="F1 on validation scenes", ylim=(0, 1))
+    right.set(xlabel="step", ylabel="on validation scenes", ylim=(0, 1.02))
     for ax in (left, right):
         ax.legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=110)

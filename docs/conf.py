@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from numpydoc.docscrape import ClassDoc
+
 import xinsar
 import xinsar.accessor
 from xinsar import schema
+from xinsar.models.card import Channel
+from xinsar.models.default import INPUTS
+from xinsar.training import config
 
 project = "xinsar"
 author = "The xinsar developers"
@@ -80,11 +87,59 @@ def accessor_tables() -> str:
     return "\n".join(parts)
 
 
+def _channel_line(number: int, channel: Channel) -> str:
+    slot = "ground" if channel.track is None else f"track {channel.track + 1}"
+    if channel.made:
+        return f"| {number} | `{channel.name}` | {slot} | made by the pipeline |"
+    unit = schema.VARIABLES[channel.name].units if channel.name in schema.VARIABLES else "1"
+    unit = "m m-1 year-1" if channel.name in ("gradient_y", "gradient_x") else unit
+    value = "v" if channel.scale == 1 else f"v / {channel.scale:g} {unit}"
+    seen = f"arcsinh({value})" if channel.transform == "arcsinh" else value
+    return f"| {number} | `{channel.name}` | {slot} | {seen} |"
+
+
+def channel_table() -> str:
+    """Return the table of the channels of the default model, from its card."""
+    head = ["| | channel | of | what the network sees |", "|---|---|---|---|"]
+    return "\n".join([*head, *(_channel_line(k, c) for k, c in enumerate(INPUTS))]) + "\n"
+
+
+def _recipe_lines(part: type) -> Iterator[str]:
+    defaults = {f.name: getattr(part(), f.name) for f in dataclasses.fields(part)}
+    for parameter in ClassDoc(part)["Parameters"]:
+        names = parameter.name.split(", ")
+        kept = ", ".join(f"`{_toml(defaults[name])}`" for name in names)
+        text = " ".join(parameter.desc).replace("``", "`")
+        yield f"| {', '.join(f'`{name}`' for name in names)} | {kept} | {_without_roles(text)} |"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return "{}" if isinstance(value, dict) else str(value)
+
+
+def _without_roles(text: str) -> str:
+    return re.sub(r":\w+:`~?([^`]*)`", r"`\1`", text)
+
+
+def recipe_tables() -> str:
+    """Return a table for each part of a training's recipe: entries, defaults, meaning."""
+    parts = {"model": config.ModelPart, "data": config.DataPart, "training": config.TrainingPart}
+    head = ["| entry | default | meaning |", "|---|---|---|"]
+    made = ["\n".join([f"**[{name}]**", "", *head, *_recipe_lines(part), ""]) for name, part in parts.items()]
+    return "\n".join(made)
+
+
 def write_generated(_app: Any) -> None:
     """Write the pages that are made from the code."""
     GENERATED.mkdir(exist_ok=True)
     (GENERATED / "variables.md").write_text(variable_table())
     (GENERATED / "accessor.md").write_text(accessor_tables())
+    (GENERATED / "channels.md").write_text(channel_table())
+    (GENERATED / "recipe.md").write_text(recipe_tables())
 
 
 def setup(app: Any) -> None:

@@ -39,7 +39,9 @@ def _truth(ax: Any, made: Any, elevation: Any) -> None:
             own = truth[(truth["class"] == kind) & (truth["ignore"] == ignored)]
             if len(own):
                 style = "--" if ignored else "-"
-                own.plot(ax=ax, facecolor=(*plt.matplotlib.colors.to_rgb(colour), 0.3), edgecolor=colour, ls=style)
+                own.plot(
+                    ax=ax, facecolor=(*plt.matplotlib.colors.to_rgb(colour), 0.3), edgecolor=colour, ls=style
+                )
     found = [kind for kind in _COLOURS if (truth["class"] == kind).any()]
     keys: list[Any] = [Patch(fc=_COLOURS[kind], label=kind.replace("_", " ")) for kind in found]
     keys.append(Line2D([], [], color="0.3", ls="--", label="neither hit nor false alarm"))
@@ -47,7 +49,12 @@ def _truth(ax: Any, made: Any, elevation: Any) -> None:
     for child in bar.get_children():
         child.set_visible(False)
     bar.legend(handles=keys, loc="upper left", bbox_to_anchor=(-0.6, 1.0), fontsize=9, frameon=False)
-    ax.set(xlabel="", ylabel="", xlim=(float(elevation.x[0]), float(elevation.x[-1])), ylim=(float(elevation.y[-1]), float(elevation.y[0])))
+    ax.set(
+        xlabel="",
+        ylabel="",
+        xlim=(float(elevation.x[0]), float(elevation.x[-1])),
+        ylim=(float(elevation.y[-1]), float(elevation.y[0])),
+    )
 
 
 def main() -> None:
@@ -57,7 +64,9 @@ def main() -> None:
     figure, axes = plt.subplots(2, 3, figsize=(15.4, 8.4), layout="constrained")
     velocity = 1000 * ds.velocity
     limit = float(np.nanpercentile(np.abs(velocity), 99))
-    _map(axes[0, 0], velocity, "velocity", "mm year$^{-1}$, red toward", cmap="RdBu_r", vmin=-limit, vmax=limit)
+    _map(
+        axes[0, 0], velocity, "velocity", "mm year$^{-1}$, red toward", cmap="RdBu_r", vmin=-limit, vmax=limit
+    )
     steep = float(np.nanpercentile(np.abs(ds.gradient_x), 98.5))
     unit = "rad m$^{-1}$ year$^{-1}$"
     _map(axes[0, 1], ds.gradient_x, "gradient toward the east, stacked", unit, **_couple(steep))

@@ -70,8 +70,9 @@ def recipe(network: str, inputs: tuple[str, ...]) -> dict:
             "crop": [PATCH, PATCH],
             "batch": 8,
             "steps": STEPS,
-            "every": max(STEPS // 12, 5),
+            "every": STEPS // 2 if STEPS < 100 else 500,
             "rate": 1e-3,
+            "threads": 0 if full else 1,
         },
     }
 

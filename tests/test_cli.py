@@ -573,7 +573,13 @@ def test_demo_passes_its_options(monkeypatch, tmp_path):
     seen = {}
     monkeypatch.setattr(demo, "run", lambda out, **options: seen.update(options, out=out))
     assert status("demo", "--out", tmp_path / "there", "--seed", "5", "--quiet") == 0
-    wanted = {"out": str(tmp_path / "there"), "seed": 5, "progress": False, "say": print, "method": demo.METHOD}
+    wanted = {
+        "out": str(tmp_path / "there"),
+        "seed": 5,
+        "progress": False,
+        "say": print,
+        "method": demo.METHOD,
+    }
     assert seen == wanted
     status("demo")
     assert (seen["out"], seen["seed"], seen["progress"]) == ("xinsar-demo", demo.SEED, None)

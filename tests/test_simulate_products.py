@@ -471,6 +471,9 @@ def test_a_given_terrain_is_kept():
         (ValueError, lambda t: t.where(t > 1600)),
         (ValueError, lambda t: t[:8]),
         (ValueError, lambda t: t[::2]),
+        (ValueError, lambda t: t[::-1]),
+        (ValueError, lambda t: t.drop_vars("spatial_ref")),
+        (ValueError, lambda t: t.drop_vars("spatial_ref").rio.write_crs("EPSG:4326")),
     ],
 )
 def test_a_terrain_that_does_not_do_is_named(error, change):

@@ -123,7 +123,9 @@ def test_fast_fronts_lose_whole_cycles():
     lost = seen.cycles_lost(seen.seen(TRACK, fast).long_term, passed(fast), 0.0554658)
     assert (np.abs(lost) >= 1).all()
     np.testing.assert_array_equal(lost, np.round(lost))
-    left, true = (np.abs(v).mean() for v in (seen.seen(TRACK, fast).velocity, seen.seen(TRACK, fast).long_term))
+    left, true = (
+        np.abs(v).mean() for v in (seen.seen(TRACK, fast).velocity, seen.seen(TRACK, fast).long_term)
+    )
     assert left < 0.3 * true
     wide = dataclasses.replace(TRACK, wavelength=0.24)
     assert left < np.abs(seen.seen(wide, fast).velocity).mean() < true

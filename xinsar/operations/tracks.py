@@ -256,8 +256,8 @@ def _same_leading(tracks: Sequence[Field]) -> None:
             if first.sizes[d] != other.sizes[d] or not first[d].equals(other[d]):
                 raise ValueError(
                     f"{d}: expected the same values in every track, got {first.sizes[d]} and {other.sizes[d]} that "
-                    f"differ; bring the series to common dates first, e.g. with fuse_tracks or .interp({d}=...), or take the "
-                    "velocity"
+                    f"differ; bring the series to common dates first, e.g. with fuse_tracks or .interp({d}=...), or "
+                    "take the velocity"
                 )
 
 

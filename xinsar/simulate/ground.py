@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +44,21 @@ class World:
     features: tuple[Feature, ...]
     track: Look
     seen: tuple[Seen, ...]
+
+    @cached_property
+    def bounds(self) -> Array:
+        """First row, row after the last, and the same of the columns, of the window of each feature (feature, 4)."""
+        windows = (feature.body.window for feature in self.features)
+        return np.array([(y.start, y.stop, x.start, x.stop) for y, x in windows], dtype=np.int64).reshape(
+            -1, 4
+        )
+
+    def near(self, part: Part) -> Iterator[tuple[Feature, Seen]]:
+        """Yield the features whose windows meet a part, in their order."""
+        top, bottom, left, right = self.bounds.T
+        (first, last), (west, east) = ((int(v[0]), int(v[-1])) for v in (part.rows, part.columns))
+        for k in np.flatnonzero((top <= last) & (bottom > first) & (left <= east) & (right > west)).tolist():
+            yield self.features[k], self.seen[k]
 
 
 @dataclass(frozen=True)
@@ -105,7 +122,7 @@ def meet(world: World, part: Part, lying: Base) -> Ground:
     """Return what the track of ``world`` meets in a part."""
     quality, hidden = still_quality(world, lying.elevation)
     quality *= np.float32(world.track.over_pairs(world.track.overlap()))
-    for feature, seen in zip(world.features, world.seen, strict=True):
+    for feature, seen in world.near(part):
         for there, own in overlaps(feature.body.window, part.rows, part.columns):
             quality[there] *= seen.quality[own]
     return Ground(lying, quality, above_snow(world.track, lying.height), hidden, dem_error(world, part))
@@ -139,7 +156,7 @@ def dem_error(world: World, part: Part) -> Array:
         out += (
             np.float32(cut) * np.clip((np.abs(dug) - np.float32(CUTS)) / np.float32(0.3), 0, 1) * np.sign(dug)
         )
-    for feature in world.features:
+    for feature, _ in world.near(part):
         for there, own in overlaps(feature.body.window, part.rows, part.columns):
             out[there] += np.float32(feature.height) * feature.inside[own]
     return np.asarray(out)

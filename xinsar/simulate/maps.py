@@ -87,7 +87,7 @@ def _slow(world: World, part: Part, ground: Ground) -> tuple[Array, Array]:
     for field, pair in fields:
         velocity += np.float32(pair.velocity) * field
         stack += np.float32(pair.stack) * field
-    for feature, seen in zip(world.features, world.seen, strict=True):
+    for feature, seen in world.near(part):
         for there, own in overlaps(feature.body.window, part.rows, part.columns):
             velocity[there] += seen.velocity[own]
             stack[there] += seen.stack[own]
@@ -190,7 +190,7 @@ def _standard_error(
     profile = looks.profile(track, ground.lying.elevation, world.land.level)
     square = date**2 + np.float32(np.mean(track.rms**2))
     square += np.float32(np.mean(track.lapse**2)) * profile**2
-    for feature, seen in zip(world.features, world.seen, strict=True):
+    for feature, seen in world.near(part):
         for there, own in overlaps(feature.body.window, part.rows, part.columns):
             square[there] += (np.float32(seen.bend) * seen.long_term[own]) ** 2
     for error in wrong:

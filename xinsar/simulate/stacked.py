@@ -75,7 +75,7 @@ def _calm(world: World, ground: Ground) -> tuple[Array, Array]:
 def _uneven(world: World, part: Part, axis: int) -> tuple[Array, Array]:
     """Return what fast features add to the rate along an axis, rad year-1 per pixel, and the agreement they leave."""
     more, kept = np.zeros(part.shape, dtype=np.float32), np.ones(part.shape, dtype=np.float32)
-    for feature, seen in zip(world.features, world.seen, strict=True):
+    for feature, seen in world.near(part):
         if seen.edges is None:
             continue
         for there, own in overlaps(feature.body.window, part.rows, part.columns):

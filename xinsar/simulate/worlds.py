@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -118,16 +119,24 @@ def frame_of(elevation: xr.DataArray) -> Frame:
         raise ValueError(
             "elevation: expected a value everywhere, got missing ones; fill them with interpolate_na"
         )
-    spacing = grid.pixel_spacing(elevation.to_dataset(name="elevation"))
-    dy, dx = (float(np.mean(np.asarray(s))) for s in spacing)
+    crs = grid.crs_of(elevation)
+    if crs is None or not crs.is_projected:
+        raise ValueError(
+            f"elevation: expected a projected CRS, got {'none' if crs is None else crs.name}; write it with "
+            "rio.write_crs, or bring the terrain to one with rio.reproject"
+        )
+    place = Frame(grid.axis(elevation, "x"), grid.axis(elevation, "y"), crs, (1.0, 1.0))
+    if grid.step(elevation, "x") < 0 or grid.step(elevation, "y") > 0:
+        raise ValueError(
+            "elevation: expected x to rise and y to fall, got another order; sort it with sortby"
+        )
+    dy, dx = (float(np.mean(s)) for s in grid.pixel_spacing(elevation.to_dataset(name="elevation")))
     if abs(dy / dx - 1) > 0.01:
         raise ValueError(
             f"elevation: expected square pixels, got {dy:.4g} m along y and {dx:.4g} m along x; resample it "
             "(rio.reproject)"
         )
-    import rioxarray  # noqa: F401  (registers .rio)
-
-    return Frame(elevation.x.values, elevation.y.values, elevation.rio.crs, (dy, dx))
+    return replace(place, spacing=(dy, dx))
 
 
 def check(wanted: Wanted) -> None:

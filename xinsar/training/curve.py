@@ -53,7 +53,11 @@ def _draw(rows: list[dict[str, float]], path: Path) -> Path:
         left.plot(*_series(rows, name), lw=1, label=name.removeprefix("train_").replace("_", " "))
     left.plot(*_series(rows, "val_loss"), "k.-", label="validation, all terms")
     left.set(xlabel="step", ylabel="loss", yscale="log")
-    for name, label in (("val_f1", "F1 of objects"), ("val_precision", "precision"), ("val_recall", "recall")):
+    for name, label in (
+        ("val_f1", "F1 of objects"),
+        ("val_precision", "precision"),
+        ("val_recall", "recall"),
+    ):
         right.plot(*_series(rows, name), ".-", label=label)
     right.plot(*_series(rows, "val_pixel_f1"), ".:", label="F1 of pixels")
     right.set(xlabel="step", ylabel="on validation scenes", ylim=(0, 1.02))

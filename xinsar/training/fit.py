@@ -137,7 +137,8 @@ def _samples(recipe: Recipe, card: ModelCard, split: str, say: Say) -> Samples:
     if data.cubes:
         cubes, outlines = (data.cubes, data.outlines) if train else (data.val_cubes, data.val_outlines)
         made: Any = from_cubes(cubes, outlines, card, shape=data.shape)
-        record = {**record_of(cubes, outlines), "shape": list(data.shape)}
+        decided = {"shape": list(data.shape), "pixel_size": card.pixel_size, "min_pixels": card.min_pixels}
+        record = {**record_of(cubes, outlines), **decided}
         return _collected(made, recipe, split, card, len(made), record, say)
     number, seed = (data.scenes, data.seed) if train else (data.val_scenes, data.val_seed)
     tiers, shape = data.tiers, data.shape
@@ -203,7 +204,8 @@ def _record(recipe: Recipe, samples: Mapping[str, Samples], done: Trained) -> di
 
     data = {split: {**each.record, "number": len(each)} for split, each in samples.items()}
     for each in data.values():
-        each.pop("inputs", None)
+        for name in ("inputs", "held"):
+            each.pop(name, None)
     return {
         "date": date.today().isoformat(),
         "recipe": {"model": asdict(recipe.model), "training": asdict(recipe.training)},

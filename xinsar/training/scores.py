@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MIN_IOU = 0.5
 
 

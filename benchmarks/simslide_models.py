@@ -91,6 +91,11 @@ class Model:
         return float(self.card.threshold)
 
     @property
+    def least(self) -> float:
+        """Least score of an object, likewise."""
+        return float(self.card.min_score)
+
+    @property
     def tried(self) -> tuple[float, ...]:
         """Thresholds that are tried on the validation tiles."""
         if self.card.output != "dense":
@@ -121,6 +126,7 @@ class Rule:
 
     baseline = True
     default = 0.5
+    least = 0.0
     tried = (0.5,)
     card = None
 

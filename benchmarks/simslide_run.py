@@ -191,7 +191,7 @@ def _scored(
             found = scores.report(sheet, choice.cut, seed=first.seed)
             plain = tables.sheet(contender.name, name, contender.default, given)
             if plain is not None:
-                found["as_it_comes"] = scores.objects_only(plain)
+                found["as_it_comes"] = scores.objects_only(plain, contender.least)
             say(f"  {contender.name}, {name}: {scores.headline(found)}")
             yield _record(contender, first, name, len(places), choice, found)
 

@@ -88,9 +88,10 @@ def report(sheet: Sheet, cut: float, *, seed: int, boundary: bool = True) -> dic
     }
 
 
-def objects_only(sheet: Sheet) -> dict[str, Any]:
-    """Return the object scores of all detections, as they come."""
-    rows: Any = inventory.evaluate_inventory(sheet.found, sheet.truth, iou=(LOOSE, IOU), min_snr=MIN_SNR)
+def objects_only(sheet: Sheet, least: float = 0.0) -> dict[str, Any]:
+    """Return the object scores of the detections as they come: those that score at least ``least``."""
+    kept = sheet.found[sheet.found["score"] >= least].reset_index(drop=True)
+    rows: Any = inventory.evaluate_inventory(kept, sheet.truth, iou=(LOOSE, IOU), min_snr=MIN_SNR)
     return {
         name: row
         for name, row in rows[["precision", "recall", "f1"]].to_dict("index").items()

@@ -210,7 +210,7 @@ def test_parquet_is_asked_for_before_any_work(detect, capsys, monkeypatch):
 
 def test_points_are_refused_with_the_remedy(tmp_path, folder, capsys):
     (tmp_path / "points.csv").write_text("x,y,velocity\n500000,5000000,1.0\n500100,5000100,2.0\n")
-    words = ("--model", folder / "net.onnx", "--product", "csv")
+    words = ("--model", folder / "net.onnx", "--product", "table")
     assert status("detect", tmp_path / "points.csv", tmp_path / "found.gpkg", *words) == 1
     assert not (tmp_path / "found.gpkg").exists()
     assert "bring points to a grid with rasterize_points" in capsys.readouterr().err

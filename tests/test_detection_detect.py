@@ -521,6 +521,39 @@ def test_one_line_says_what_was_used_unless_quiet(capsys, monkeypatch):
     assert "100%" in shown
 
 
+def test_weak_objects_are_left_out_unless_a_threshold_is_given():
+    """A least score goes with the card's own threshold."""
+    values = np.zeros((60, 60), np.float32)
+    values[10:20, 10:20], values[30:40, 30:40] = 0.9, 0.6
+    model = plain(np.abs, threshold=0.5, min_score=0.8)
+    found = xinsar.detect(make_map(values), model=model, progress=False)
+    assert found["score"].round(3).tolist() == [0.9]
+    both = xinsar.detect(make_map(values), model=model, threshold=0.5, progress=False)
+    assert both["score"].round(3).tolist() == [0.9, 0.6]
+
+
+def test_the_default_model_needs_no_torch_and_finds_what_moves():
+    """Weights come with the package: a scene in pairs, and its products, in a process that cannot import torch."""
+    code = """
+import sys
+sys.modules["torch"] = None
+import xinsar
+from xinsar.simulate import products
+made = products(9_999_997, tier="easy")
+found = xinsar.detect(made.cube, progress=False)
+truth = xinsar.simulate.reference_inventory(made.truth)
+scores = xinsar.inventory.evaluate_inventory(found, truth)
+print(len(found), scores.loc["hit", "f1"])
+"""
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    number, f1 = done.stdout.split()
+    assert int(number) > 0
+    assert float(f1) > 0.7
+
+
 def test_without_default_weights_the_error_says_so(monkeypatch, tmp_path):
     import types
 

@@ -91,3 +91,31 @@ def test_combinations_of_the_paper():
     assert {c.transform for c in card.inputs} == {"minmax"}
     assert card.window == (256, 256)
     assert 0.15 <= card.overlap / 256 <= 0.25
+
+
+def test_files_hold_no_folder_of_the_machine_that_wrote_them(tmp_path):
+    """Weights that come with the package too."""
+    from pathlib import Path
+
+    import xinsar
+    from xinsar.models import save_model
+
+    save_model(get_model("centre", **SMALL["centre"]), tmp_path / "net.onnx")
+    shipped = Path(xinsar.__file__).parent / "models" / "weights"
+    for file in (tmp_path / "net.onnx", *shipped.iterdir()):
+        content = file.read_bytes()
+        assert b"torch/nn" not in content
+        assert b"site-packages" not in content
+
+
+def test_the_shipped_weights_are_one_model():
+    """Both forms of the default weights give the same scores."""
+    from pathlib import Path
+
+    import xinsar
+    from xinsar.models import load_model
+
+    folder = Path(xinsar.__file__).parent / "models" / "weights"
+    network, runtime = load_model(folder / "default.safetensors"), load_model(folder / "default.onnx")
+    batch = np.random.default_rng(0).normal(size=(1, 18, 512, 512)).astype("f4")
+    np.testing.assert_allclose(torch_runtime(network, network.card)(batch), runtime(batch), atol=1e-4)

@@ -448,7 +448,9 @@ def test_bilinear_of_places_far_apart(axis: str) -> None:
 
     place = {"y": -25.0 * np.arange(4), "x": 25.0 * np.arange(5)}
     band = xr.DataArray(np.zeros((4, 5)), place, ("y", "x"), name="velocity")
-    with pytest.raises(ValueError, match=r"velocity: expected a raster that overlaps.*x 0\.\.100, y -75\.\.-?0"):
+    with pytest.raises(
+        ValueError, match=r"velocity: expected a raster that overlaps.*x 0\.\.100, y -75\.\.-?0"
+    ):
         bilinear(band, band.assign_coords({axis: band[axis] + 1e5}))
 
 

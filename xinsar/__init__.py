@@ -6,10 +6,11 @@ accessor of Datasets, DataArrays and DataTrees holds every operation. Heavy libr
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
 from xinsar import accessor as _accessor
-from xinsar import inventory, simulate
 from xinsar.cube import open_cube, open_tracks, save_cube
 from xinsar.detection import detect, detect_threshold, predict_scores
 from xinsar.export import to_geotiff
@@ -37,6 +38,12 @@ from xinsar.operations.unwrapping import unwrap
 from xinsar.readers import open_gacos, open_points, open_stack, stack_from_arrays
 from xinsar.schema import SchemaError
 
+if TYPE_CHECKING:
+    from xinsar import inventory, models, plot, simulate, training
+
+_ROOMS = ("inventory", "models", "plot", "simulate", "training")
+"""Packages that load when they are first asked for."""
+
 try:
     __version__ = version("xinsar")
 except PackageNotFoundError:  # used from a source tree that was never installed
@@ -62,6 +69,7 @@ __all__ = [
     "invert_network",
     "kernel_density",
     "look_geometry",
+    "models",
     "monthly_velocity",
     "ndsi",
     "open_cube",
@@ -72,6 +80,7 @@ __all__ = [
     "phase_closure",
     "phase_gradient",
     "phase_gradient_stack",
+    "plot",
     "predict_scores",
     "rasterize_points",
     "reference_to",
@@ -86,6 +95,13 @@ __all__ = [
     "terrain",
     "to_geotiff",
     "to_slope",
+    "training",
     "unwrap",
     "velocity",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"xinsar.{name}")
+    raise AttributeError(f"module 'xinsar' has no attribute {name!r}")

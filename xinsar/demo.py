@@ -27,7 +27,7 @@ SEED = 217
 SHAPE = (384, 384)
 TIER = "medium"
 METHODS = ("model", "threshold")
-METHOD = "threshold"
+METHOD = "model"
 """How the demo detects unless it is told: by the model that comes with xinsar, or by plain thresholds."""
 MIN_SNR = 0.5
 _LIBRARIES = ("numpy", "xarray", "dask", "numba", "zarr", "geopandas", "shapely", "onnxruntime")

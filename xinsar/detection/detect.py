@@ -55,7 +55,8 @@ def detect(
         ``"default"``; the path of weights (``.onnx``, ``.safetensors``, with their card beside them); a torch module
         with a card; or any callable, best with a card by :func:`xinsar.models.wrap`.
     threshold
-        Least foreground of a pixel, or score of an object, above 0 to 1; the card's by default.
+        Least foreground of a pixel, or score of an object, above 0 to 1; the card's by default, with its
+        ``min_score``.
     batch_size
         Windows shown to the model at once, where it can use them (GPUs); 4 by default.
     progress
@@ -107,9 +108,10 @@ def detect(
     inputs = inputs_of(data, runtime.card)
     work = Work.of(inputs, runtime, limit, size)
     bars.note(told(inputs, runtime.card, work.lattice.count()), progress)
+    least = runtime.card.min_score if threshold is None else 0.0
     find = dense_bodies if runtime.card.output == "dense" else object_bodies
     with bars.bar(progress):
-        bodies = in_order(find(inputs, work))
+        bodies = in_order(body for body in find(inputs, work) if body.score >= least)
     found = table_of(bodies, inputs, runtime.card)
     found.attrs = _attrs(inputs, work)
     return found

@@ -120,6 +120,9 @@ class ModelCard:
         Least foreground of a pixel (dense) or least score of an object (objects).
     min_pixels
         Least size of an object, pixels.
+    min_score
+        Least score of an object, which goes with ``threshold``: where the caller gives another threshold, it is not
+        used.
     min_centre, prominence
         An object of a dense model is split at the maxima of ``centre`` that reach ``min_centre`` and rise by
         ``prominence`` above the saddle to a higher one.
@@ -159,6 +162,7 @@ class ModelCard:
     pixel_size: float | None = 25.0
     threshold: float = 0.5
     min_pixels: int = 8
+    min_score: float = 0.0
     min_centre: float = 0.3
     prominence: float = 0.1
     score: str = "mean"
@@ -276,7 +280,7 @@ def _check(card: ModelCard) -> None:
         _several(name, getattr(card, name))
     _check_fields(card)
     _check_window(card)
-    for name in ("threshold", "min_centre", "prominence", "merge"):
+    for name in ("threshold", "min_score", "min_centre", "prominence", "merge"):
         _share(name, getattr(card, name))
     if card.threshold == 0:
         raise CardError("threshold: expected a number above 0, got 0: everything would be found")

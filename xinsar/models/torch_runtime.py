@@ -104,3 +104,19 @@ def export_onnx(module: nn.Module, card: ModelCard, path: Any) -> None:
         verbose=False,
     )
     module.train(was)
+    _without_traces(path)
+
+
+def _without_traces(path: Any) -> None:
+    """Take out of an ONNX file what its exporter says of the code that made it: folders of one machine."""
+    import onnx
+
+    model: Any = onnx.load(str(path))
+    graph = model.graph
+    parts = [graph.node, graph.value_info, graph.input, graph.output, graph.initializer, model.functions]
+    parts += [function.node for function in model.functions]
+    for each in (model, graph, *(item for part in parts for item in part)):
+        for name in ("metadata_props", "doc_string"):
+            if name in each.DESCRIPTOR.fields_by_name:
+                each.ClearField(name)
+    onnx.save(model, str(path))

@@ -72,7 +72,7 @@ def test_what_is_no_toml(tmp_path):
     (tmp_path / "r.toml").write_text("out = [")
     with pytest.raises(ValueError, match="expected TOML, got text that is none"):
         read_recipe(tmp_path / "r.toml")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="recipe: there is no file"):
         read_recipe(tmp_path / "absent.toml")
 
 

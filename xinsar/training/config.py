@@ -150,6 +150,8 @@ def read_recipe(path: str | Path) -> Recipe:
         If it is no TOML, or an entry is unknown or of the wrong kind; the message names it.
     """
     path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"recipe: there is no file {path}; give the path of a TOML file")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

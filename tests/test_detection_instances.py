@@ -114,11 +114,17 @@ def test_moving_the_map_moves_the_objects():
     ]
 
 
-def test_scores_are_the_mean_or_the_maximum_of_the_foreground():
+def test_scores_sum_the_foreground_up():
     mask = np.ones((1, 4), bool)
     front = np.array([[0.5, 0.6, 0.7, 1.0]], np.float32)
     assert instances(table_of(mask, front=front), CARD)[0].score == pytest.approx(0.7)
     assert instances(table_of(mask, front=front), CARD.replace(score="max"))[0].score == 1.0
+    upper = CARD.replace(score="upper")
+    assert instances(table_of(mask, front=front), upper)[0].score == pytest.approx(0.85)
+    odd = instances(table_of(mask[:, :3], front=front[:, :3]), upper)
+    assert odd[0].score == pytest.approx((0.6 + 0.7) / 2)
+    told = instances(table_of(mask, front=front), CARD.replace(calibration=(2.0, -1.0)))[0].score
+    assert told == pytest.approx(1 / (1 + np.exp(-(2 * np.log(0.7 / 0.3) - 1))))
 
 
 def test_the_class_is_the_one_that_most_pixels_speak_for():

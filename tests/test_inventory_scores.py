@@ -17,6 +17,7 @@ from tests.helpers import with_crs
 from xinsar.inventory import (
     average_precision,
     boundary_scores,
+    calibrate_scores,
     calibration_error,
     calibration_table,
     confusion_scores,
@@ -464,6 +465,33 @@ def test_calibrated_scores_have_no_error():
     found = table(*(square(20 * k, 0) for k in range(4000)), score=scores)
     assert calibration_error(found, truth) < 0.03
     assert calibration_error(found.assign(score=scores**4), truth) > 0.2
+
+
+def test_scores_become_probabilities():
+    """Objects right as often as a line of their log odds says: the line is found, and no error is left."""
+    rng = np.random.default_rng(0)
+    odds = rng.normal(1, 2, 4000)
+    scores, chance = 1 / (1 + np.exp(-odds)), 1 / (1 + np.exp(-(0.5 * odds - 1)))
+    right = rng.random(4000) < chance
+    places = [square(20 * k, 0 if there else 50) for k, there in enumerate(right)]
+    found = table(*places, score=scores)
+    truth = table(*(square(20 * k, 0) for k in np.flatnonzero(right)))
+    slope, offset = calibrate_scores(found, truth)
+    assert slope == pytest.approx(0.5, abs=0.06)
+    assert offset == pytest.approx(-1, abs=0.1)
+    better = 1 / (1 + np.exp(-(slope * odds + offset)))
+    assert calibration_error(found, truth) > 0.2
+    assert calibration_error(found.assign(score=better), truth) < 0.03
+
+
+def test_scores_that_cannot_be_calibrated():
+    found, truth = table(square(0, 0), square(50, 0), score=[0.2, 0.9]), table(square(0, 0))
+    with pytest.raises(ValueError, match="score: expected higher scores to be right more often"):
+        calibrate_scores(table(*found.geometry, *found.geometry, score=[0.2, 0.9, 0.3, 0.8]), truth)
+    with pytest.raises(ValueError, match="found: expected right and wrong detections, got 0 right of 2"):
+        calibrate_scores(found, table(square(900, 0)))
+    with pytest.raises(ValueError, match="iou"):
+        calibrate_scores(found, truth, iou=2.0)
 
 
 def test_calibration_of_nothing_and_of_no_probabilities():

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import types
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,15 @@ def test_a_card_survives_its_json(inputs, windows, cores, threshold):
         pixel_size=None,
     )
     assert ModelCard.from_json(made.to_json()) == made
+
+
+@given(st.floats(0.05, 20), st.floats(-20, 20), st.lists(st.floats(0, 1), min_size=2, max_size=6))
+def test_calibrated_scores_keep_their_order(slope, offset, scores):
+    made = card(calibration=(slope, offset))
+    assert ModelCard.from_json(made.to_json()) == made
+    told = [made.calibrated(s) for s in sorted(scores)]
+    assert all(0 <= a <= b <= 1 for a, b in pairwise(told))
+    assert [card().calibrated(s) for s in scores] == scores
 
 
 def test_a_card_survives_its_file(tmp_path):
@@ -125,12 +135,18 @@ def test_cards_are_values():
         ({"threshold": 1.5}, "threshold: expected a number within 0..1, got 1.5"),
         ({"threshold": 0.0}, "threshold: expected a number above 0, got 0"),
         ({"threshold": float("nan")}, "threshold: expected a finite number, got nan"),
+        (
+            {"calibration": (0.0, 1.0)},
+            r"calibration: expected a slope above 0 and an offset, got \(0\.0, 1\.0\)",
+        ),
+        ({"calibration": (1.0,)}, "calibration: expected a slope above 0"),
+        ({"calibration": (1.0, "no")}, "calibration: expected items of type number, got 'no'"),
         ({"merge": "half"}, "merge: expected a finite number, got 'half'"),
         ({"min_pixels": 0}, "min_pixels: expected a whole number, 1 or more"),
         ({"radius": -1}, "radius: expected a whole number, 0 or more"),
         ({"coarse": True}, "coarse: expected a whole number"),
         ({"pixel_size": 0.0}, "pixel_size: expected metres above 0, got 0.0"),
-        ({"score": "median"}, "score: expected one of 'mean', 'max'"),
+        ({"score": "median"}, "score: expected one of 'mean', 'upper', 'max'"),
     ],
 )
 def test_what_a_card_refuses(entries, said):
@@ -169,7 +185,7 @@ def changed(**entries):
         ('{"a": 1}', "net.json: expected a model card .*, got other JSON"),
         (changed(format_version=2), "version 2, this xinsar reads up to 1; install a newer xinsar"),
         (changed(format_version="1"), "format_version: expected a whole number, got '1'"),
-        (changed(depth=3), "unknown entries depth; known are architecture, classes"),
+        (changed(depth=3), "unknown entries depth; known are architecture, calibration, classes"),
         (changed(name="gone"), "expected the entries inputs, name, version, got no name"),
         (changed(inputs=3), "inputs: expected a list of channels, got 3"),
         (changed(inputs=[{"track": 0}]), "inputs: expected channels with entries among"),

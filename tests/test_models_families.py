@@ -26,7 +26,7 @@ def test_published_sizes():
 
 def test_size_of_the_default_network():
     network = get_model("centre")
-    assert parameters(network) == 1_056_012
+    assert parameters(network) == 1_207_852
     assert len(network.card.inputs) == 18
 
 
@@ -119,3 +119,31 @@ def test_the_shipped_weights_are_one_model():
     network, runtime = load_model(folder / "default.safetensors"), load_model(folder / "default.onnx")
     batch = np.random.default_rng(0).normal(size=(1, 18, 512, 512)).astype("f4")
     np.testing.assert_allclose(torch_runtime(network, network.card)(batch), runtime(batch), atol=1e-4)
+
+
+def test_products_with_the_sensitivity():
+    """A track and its mirror image, sensitivity included, have the same products; the pairs are those of the card."""
+    network = get_model("centre", **SMALL["centre"])
+    labels = [c.label for c in network.card.inputs]
+    pairs = [(labels[a], labels[b]) for a, b in zip(*network.products, strict=True)]
+    assert pairs == [
+        (f"{name}[{track}]", f"sensitivity[{track}]")
+        for track in (0, 1)
+        for name in ("velocity", "gradient_y", "gradient_x")
+    ]
+    shown = []
+    network.stem[0].register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    maps = torch.randn(1, len(labels), 32, 32)
+    signed = [
+        k
+        for k, c in enumerate(network.card.inputs)
+        if c.name.split("_")[0] in ("velocity", "gradient", "sensitivity") and c.name != "gradient_coherence"
+    ]
+    turned = maps.clone()
+    turned[:, signed] *= -1
+    for each in (maps, turned):
+        network(each)
+    torch.testing.assert_close(
+        shown[0][:, 18:], maps[:, [0, 3, 4, 8, 11, 12]] * maps[:, [2, 2, 2, 10, 10, 10]]
+    )
+    torch.testing.assert_close(shown[0][:, 18:], shown[1][:, 18:])

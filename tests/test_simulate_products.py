@@ -18,7 +18,7 @@ from xinsar.simulate import features, ground, looks, maps, products, reference_i
 from xinsar.simulate.draws import DRAWS
 
 SMALL = {"shape": (72, 60), "tier": "hard"}
-LAYERS = [*maps.NAMES, "los"]
+LAYERS = [*maps.NAMES, "los", "pair_count", "stack_years"]
 
 
 def wanted(seed, shape=(256, 256), **changes):
@@ -52,7 +52,7 @@ def test_nodes_are_canonical(small):
         ds = node.to_dataset()
         schema.check_cube(ds)
         assert sorted(ds.data_vars) == sorted(LAYERS)
-        assert all(ds[v].dtype == np.float32 for v in ds)
+        assert all(ds[v].dtype == np.float32 for v in ds if v != "pair_count")
         assert ds.attrs["orbit_direction"] == ds.attrs["track"] == name
         assert {"wavelength", "heading", "incidence", "slant_range", "history"} <= set(ds.attrs)
         assert "train seed 6" in ds.attrs["history"]
@@ -62,6 +62,20 @@ def test_nodes_are_canonical(small):
             assert 0 <= float(ds[v].min()) <= float(ds[v].max()) <= 1
         assert float(ds.velocity_sigma.min()) > 0
         np.testing.assert_allclose((ds.los**2).sum("component"), 1.0, rtol=1e-6)
+
+
+def test_a_stack_of_the_same_pairs_has_used_as_many(small):
+    """Gradients of products go where those of a stack go, e.g. through the filter of an inventory."""
+    made = xinsar.simulate.scene(6, draws="train", distractors=True, **SMALL)
+    for name, node in made.cube.children.items():
+        stack = xinsar.phase_gradient_stack(node.to_dataset())
+        for count in ("pair_count", "stack_years"):
+            ours, theirs = (ds[count].values.ravel()[:-1] for ds in (small.cube[name], stack))
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6)  # the last pixel has no edge
+        kept = xinsar.inventory.gradient_filter(
+            reference_inventory(small.truth), small.cube[name].to_dataset()
+        )
+        assert len(kept) <= len(small.truth)
 
 
 def test_gradients_are_labelled_as_a_stack_labels_them(small):
@@ -395,8 +409,15 @@ def test_snr_is_the_motion_over_the_noise_of_weather_and_of_the_pixels():
         lapse = (a @ track.lapse) ** 2 + np.sum((a @ (track.lapse[:, None] * track.mixing)) ** 2)
         weather += lapse * world.land.octaves.structure_function(lag)
         pixels = sigma[f.body.window][f.inside]
-        noise = weather / 2 + 4 * np.mean(pixels**2) / pixels.size
+        noise = weather / 2 + np.mean(pixels**2)
         assert row.snr_ascending == pytest.approx(abs(row.los_velocity_ascending) / np.sqrt(noise), rel=1e-4)
+
+
+def test_smoothed_velocities_keep_less_of_the_noise():
+    noise = ground.corner_noise(ground.part_of(worlds.everything((600, 600))), 7).astype(float)
+    assert noise.std() == pytest.approx(1, abs=0.02)
+    smooth = maps._binomial(noise)[4:-4, 4:-4]
+    assert smooth.std() == pytest.approx(ground.SMOOTHED, abs=0.015)
 
 
 def test_weather_of_a_velocity_spreads_as_the_snr_says():

@@ -132,8 +132,8 @@ def test_layers_and_channels_of_tracks():
     assert (channels[8] == 1).all()
 
 
-def test_channels_are_those_of_detection():
-    """Training and detection make the same channels of the same cube, to the last bit."""
+def test_channels_are_those_of_detection(tmp_path):
+    """Training and detection make the same channels of the same cube, padding included, to the last bit."""
     rng = np.random.default_rng(0)
     ds = grid(velocity=0.0, gradient_y=0.0, gradient_x=0.0, slope=0.0)
     for name, scale in (("velocity", 0.02), ("gradient_y", 1.0), ("gradient_x", 1.0), ("slope", 40.0)):
@@ -151,8 +151,13 @@ def test_channels_are_those_of_detection():
     assert len(xinsar.detect(ds, model=model, progress=False)) == 0
     inputs = samples.inputs_of(CARD)
     extremes = {Input("slope"): (float(ds.slope.min()), float(ds.slope.max()))}
-    wanted = channels_of(samples.layers_of([ds], CARD), inputs, CARD, extremes)
-    np.testing.assert_array_equal(shown[0][0][:, :8, :8], wanted)
+    layers = samples.layers_of([ds], CARD)
+    np.testing.assert_array_equal(shown[0][0][:, :8, :8], channels_of(layers, inputs, CARD, extremes))
+    one = samples.Sample(layers, np.zeros((3, 8, 8), "f4"), np.ones((8, 8), "f4"))
+    kept = samples.collect([one], tmp_path, CARD, number=1, record={})
+    part = kept.crop(0, (0, 0), CARD.window).layers
+    padded = channels_of(part, inputs, CARD, extremes, inside=kept.inside((0, 0), CARD.window))
+    np.testing.assert_array_equal(shown[0][0], padded)
 
 
 def sample(seed):
@@ -173,6 +178,20 @@ def test_a_folder_of_samples(tmp_path):
             np.testing.assert_array_equal(got, wanted)
     part = made.crop(1, (2, 3), (4, 2))
     np.testing.assert_array_equal(part.layers, sample(1).layers[:, 2:, 3:5])
+
+
+def test_crops_beyond_a_sample(tmp_path):
+    kept = samples.collect([sample(0)], tmp_path, CARD, number=1, record={})
+    part, inside = kept.crop(0, (-3, 2), (8, 8)), kept.inside((-3, 2), (8, 8))
+    np.testing.assert_array_equal(inside, np.pad(np.ones((5, 5)), ((3, 0), (0, 3))))
+    assert np.isnan(part.layers[:, inside == 0]).all()
+    np.testing.assert_array_equal(part.layers[:, 3:, :5], sample(0).layers[:, :5, 2:])
+    np.testing.assert_array_equal(part.fields[:, 3:, :5], sample(0).fields[:, :5, 2:])
+    np.testing.assert_array_equal(part.weight, inside)
+    gone = kept.crop(0, (20, -40), (8, 8))
+    assert np.isnan(gone.layers).all()
+    assert not gone.weight.any()
+    assert not kept.inside((20, -40), (8, 8)).any()
 
 
 def test_equal_samples_are_not_made_again(tmp_path):

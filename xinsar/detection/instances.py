@@ -87,11 +87,18 @@ def _body(pixels: Table, card: ModelCard) -> Body:
         top=top,
         left=left,
         mask=mask,
-        score=min(float(front.max() if card.score == "max" else mean(front)), 1.0),
+        score=card.calibrated(min(_summed_up(front, card.score), 1.0)),
         label=_class(pixels, card),
         seen=majority(pixels["seen"]),
         velocity=tuple(mean(v) for name, v in pixels.items() if name.startswith("velocity")),
     )
+
+
+def _summed_up(front: Array, how: str) -> float:
+    """Return one number for the foreground of all pixels of an object."""
+    if how == "max":
+        return float(front.max())
+    return float(mean(np.sort(front)[front.size // 2 :] if how == "upper" else front))
 
 
 def _class(pixels: Table, card: ModelCard) -> int:

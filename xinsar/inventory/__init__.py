@@ -13,6 +13,7 @@ from xinsar.inventory.patches import patch_classes, patch_statistics
 from xinsar.inventory.pixels import confusion_scores, pixel_scores
 from xinsar.inventory.precision import (
     average_precision,
+    calibrate_scores,
     calibration_error,
     calibration_table,
     false_alarms_at_recall,
@@ -24,6 +25,7 @@ __all__ = [
     "attributes",
     "average_precision",
     "boundary_scores",
+    "calibrate_scores",
     "calibration_error",
     "calibration_table",
     "confusion_scores",

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+PIECE = 64
+"""Steps of a border that are looked at together."""
+
 
 def boundary_scores(
     found: GeoDataFrame, truth: GeoDataFrame, *, tolerance: float, min_snr: float = 0.5
@@ -91,8 +94,7 @@ def _agreeing(own: GeoSeries, other: GeoSeries, tolerance: float) -> tuple[float
     """Return the metres of the borders of ``own`` near those of ``other``, and of all of them."""
     near = whole = 0.0
     for here, crs in flat_parts(own):
-        borders, others = (_in(part, crs).boundary for part in (own.iloc[here], other))
-        borders, others = borders[~borders.is_empty], others[~others.is_empty]
+        borders, others = (_pieces(_in(part, crs).boundary) for part in (own.iloc[here], other))
         whole += float(borders.length.sum())
         for border in borders:
             rows = others.sindex.query(border.buffer(tolerance), predicate="intersects")
@@ -100,6 +102,26 @@ def _agreeing(own: GeoSeries, other: GeoSeries, tolerance: float) -> tuple[float
                 around = others.iloc[rows].union_all().buffer(tolerance, quad_segs=32)
                 near += border.intersection(around).length
     return near, whole
+
+
+def _pieces(borders: GeoSeries) -> GeoSeries:
+    """Return lines as pieces of at most :data:`PIECE` steps: what lies near a short line is found fast."""
+    import geopandas as gpd
+    import shapely
+
+    lines = shapely.get_parts(borders[~borders.is_empty].to_numpy())
+    steps = shapely.get_num_coordinates(lines) - 1
+    first = np.concatenate([[0], np.cumsum(steps + 1)[:-1]]) if lines.size else np.zeros(0, int)
+    starts = [f + np.arange(0, n, PIECE) for f, n in zip(first.tolist(), steps.tolist(), strict=True)]
+    ends = [
+        np.minimum(s + PIECE, f + n) for s, f, n in zip(starts, first.tolist(), steps.tolist(), strict=True)
+    ]
+    start, end = (np.concatenate([np.zeros(0, int), *parts]) for parts in (starts, ends))
+    sizes = end - start + 1
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    corners = shapely.get_coordinates(lines)[np.repeat(start, sizes) + within]
+    pieces = shapely.linestrings(corners, indices=np.repeat(np.arange(sizes.size), sizes))
+    return gpd.GeoSeries(pieces, crs=borders.crs)
 
 
 def _in(shapes: GeoSeries, crs: Any) -> GeoSeries:

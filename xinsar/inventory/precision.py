@@ -269,6 +269,74 @@ def calibration_error(
     return float(np.nansum(count * gap) / count.sum())
 
 
+def calibrate_scores(
+    found: GeoDataFrame, truth: GeoDataFrame, *, iou: float = 0.3, min_snr: float = 0.5
+) -> tuple[float, float]:
+    r"""Return slope and offset that turn scores into probabilities of being right.
+
+    .. math:: p = \frac{1}{1 + e^{-(a \ln(s / (1 - s)) + b)}}
+
+    with the a and b of largest likelihood (Platt 1999). Give them to a model's card (``calibration``), and the scores
+    of its objects are how often such objects were right on these scenes.
+
+    Parameters
+    ----------
+    found, truth, min_snr
+        As for :func:`average_precision`; scores within 0..1. Take scenes that the model has not learnt from.
+    iou
+        Threshold of the intersection over union for a right detection.
+
+    Returns
+    -------
+    tuple of float
+        a, above 0, and b.
+
+    Raises
+    ------
+    ValueError
+        Where detections are all right or all wrong, or where higher scores are right less often.
+
+    References
+    ----------
+    Platt 1999, in Advances in Large Margin Classifiers, 61-74; Guo et al. 2017, Proc. ICML 70:1321-1330.
+
+    Examples
+    --------
+    >>> import geopandas as gpd
+    >>> from shapely.geometry import box
+    >>> truth = gpd.GeoDataFrame(geometry=[box(0, 0, 10, 10), box(20, 0, 30, 10)], crs="EPSG:32632")
+    >>> places = [box(0, 0, 10, 9), box(90, 0, 99, 9), box(20, 0, 30, 9), box(70, 0, 79, 9)]
+    >>> found = gpd.GeoDataFrame({"score": [0.9, 0.8, 0.7, 0.6]}, geometry=places, crs="EPSG:32632")
+    >>> slope, offset = calibrate_scores(found, truth)
+    >>> round(slope, 2), round(offset, 2)
+    (1.64, -1.95)
+    """
+    from scipy.optimize import minimize
+
+    _check_options((iou,), "mask", None)
+    ranked = rank_all(found, truth, iou, min_snr)
+    kept = ~ranked.excused[0]
+    share, right = np.clip(ranked.scores[kept], 1e-6, 1 - 1e-6), ranked.right[0][kept]
+    if not (right.any() and not right.all()):
+        raise ValueError(
+            f"found: expected right and wrong detections, got {int(right.sum())} right of {right.size}; "
+            "take more scenes"
+        )
+    side, odds = np.where(right, 1.0, -1.0), np.log(share / (1 - share))
+
+    def loss(line: Array) -> tuple[float, Array]:
+        margin = side * (line[0] * odds + line[1])
+        pull = -side / (1 + np.exp(np.clip(margin, -500, 500)))
+        return float(np.logaddexp(0, -margin).mean()), np.array([(pull * odds).mean(), pull.mean()])
+
+    slope, offset = minimize(loss, [1.0, 0.0], jac=True, method="BFGS").x
+    if not slope > 0:
+        raise ValueError(
+            f"score: expected higher scores to be right more often, got a slope of {slope:.3g}; check the scores"
+        )
+    return float(slope), float(offset)
+
+
 # ---- ranking ------------------------------------------------------------------------------------------------------
 
 

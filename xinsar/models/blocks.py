@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import nn
 
 
@@ -33,6 +34,25 @@ def several(
     """Return ``number`` convolutions of 3 x 3 in a row."""
     widths = [channels, *[filters] * number]
     return nn.Sequential(*(convolution(a, b, norm=norm, bias=bias) for a, b in pairwise(widths)))
+
+
+class Residual(nn.Module):
+    """A convolution of 3 x 3 whose result is added to what it was given.
+
+    Parameters
+    ----------
+    filters
+        Number of channels, before and after.
+    """
+
+    def __init__(self, filters: int) -> None:
+        super().__init__()
+        self.change = convolution(filters, filters)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return ``maps`` with what the convolution adds."""
+        changed: torch.Tensor = maps + self.change(maps)
+        return changed
 
 
 def parameters(module: nn.Module) -> int:

@@ -20,10 +20,13 @@ FORMAT_VERSION = 1
 
 TRANSFORMS = ("linear", "arcsinh", "minmax")
 OUTPUTS = ("dense", "objects")
-SCORES = ("mean", "max")
+SCORES = ("mean", "upper", "max")
 
 GROUND = ("slope", "elevation", "aspect", "aspect_sin", "aspect_cos", "sensitivity")
 """Channels that tell the place, not its motion: where only these are there, nothing was measured."""
+
+_SURE = 1e-6
+"""Scores nearer to 0 or 1 are calibrated as if they were this far away."""
 
 CLASS_FIELD = "class:"
 """Fields of a dense model that begin so hold the share of one class, e.g. ``class:rock_glacier``."""
@@ -127,7 +130,11 @@ class ModelCard:
         An object of a dense model is split at the maxima of ``centre`` that reach ``min_centre`` and rise by
         ``prominence`` above the saddle to a higher one.
     score
-        Score of an object of a dense model: ``"mean"`` or ``"max"`` of its foreground.
+        Score of an object of a dense model, of its foreground: ``"mean"``; ``"upper"``, the mean of the half of the
+        pixels that have most; ``"max"``.
+    calibration
+        Slope and offset (a, b) that make a probability of that score s, ``1 / (1 + exp(-(a log(s / (1 - s)) + b)))``;
+        :func:`xinsar.inventory.calibrate_scores` finds them. (1, 0) leaves it as it is.
     merge
         Objects of an object model are one where they share at least this part of the smaller.
     coarse
@@ -166,6 +173,7 @@ class ModelCard:
     min_centre: float = 0.3
     prominence: float = 0.1
     score: str = "mean"
+    calibration: tuple[float, float] = (1.0, 0.0)
     merge: float = 0.5
     coarse: int = 0
     licence: str = ""
@@ -176,7 +184,7 @@ class ModelCard:
     weights: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        for name, kind in (("inputs", Channel), ("fields", str), ("classes", str), ("window", int)):
+        for name, kind in _LISTS.items():
             object.__setattr__(self, name, _tuple(name, getattr(self, name), kind))
         _check(self)
 
@@ -189,6 +197,15 @@ class ModelCard:
     def halo(self) -> int:
         """Pixels a window reads beyond its core on every side."""
         return self.overlap // 2
+
+    def calibrated(self, score: float) -> float:
+        """Return the score of an object as a probability, 0..1, by :attr:`calibration`; a higher one stays higher."""
+        slope, offset = self.calibration
+        if (slope, offset) == (1, 0):
+            return score
+        share = min(max(score, _SURE), 1 - _SURE)
+        odds = slope * math.log(share / (1 - share)) + offset
+        return 1 / (1 + math.exp(-max(min(odds, 700.0), -700.0)))
 
     @property
     def tracks(self) -> int:
@@ -241,6 +258,16 @@ class ModelCard:
         Path(path).write_text(self.to_json(), encoding="utf-8")
 
 
+_LISTS: dict[str, Any] = {
+    "inputs": Channel,
+    "fields": str,
+    "classes": str,
+    "window": int,
+    "calibration": (int, float),
+}
+"""Entries that are lists, with the kind of their items."""
+
+
 def _plain(value: Any) -> Any:
     """Return what JSON cannot hold as what it can: mappings, numbers of NumPy, paths."""
     if isinstance(value, Mapping):
@@ -284,6 +311,14 @@ def _check(card: ModelCard) -> None:
         _share(name, getattr(card, name))
     if card.threshold == 0:
         raise CardError("threshold: expected a number above 0, got 0: everything would be found")
+    if (
+        len(card.calibration) != 2
+        or not all(map(math.isfinite, card.calibration))
+        or card.calibration[0] <= 0
+    ):
+        raise CardError(
+            f"calibration: expected a slope above 0 and an offset, got {card.calibration}; (1, 0) changes nothing"
+        )
     for name, least in (("min_pixels", 1), ("radius", 0), ("coarse", 0)):
         _whole(name, getattr(card, name), least=least)
     if card.pixel_size is not None and not _number("pixel_size", card.pixel_size) > 0:
@@ -321,12 +356,13 @@ def _check_window(card: ModelCard) -> None:
             )
 
 
-def _tuple(name: str, value: Any, kind: type) -> tuple[Any, ...]:
+def _tuple(name: str, value: Any, kind: Any) -> tuple[Any, ...]:
     if isinstance(value, str) or not isinstance(value, (list, tuple)):
         raise CardError(f"{name}: expected a list, got {value!r}")
     for item in value:
         if not isinstance(item, kind) or isinstance(item, bool):
-            raise CardError(f"{name}: expected items of type {kind.__name__}, got {item!r}")
+            wanted = getattr(kind, "__name__", "number")
+            raise CardError(f"{name}: expected items of type {wanted}, got {item!r}")
     return tuple(value)
 
 

@@ -12,6 +12,8 @@ VELOCITY_SCALE = 0.010
 """m year-1."""
 GRADIENT_SCALE = 1e-4
 """m m-1 year-1."""
+SIGNED = ("velocity", "gradient_y", "gradient_x")
+"""Channels that have the sign of the motion toward the satellite."""
 
 
 def _of_track(track: int) -> tuple[Channel, ...]:
@@ -42,7 +44,8 @@ def default_card(**changes: Any) -> ModelCard:
         "window": (512, 512),
         "overlap": 96,
         "multiple": 16,
-        "radius": 76,
+        "radius": 88,
+        "score": "upper",
         "licence": "BSD-3-Clause",
         "reference": "xinsar; centre-distance fields and watershed of the stitched fields",
     }

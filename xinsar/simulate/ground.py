@@ -22,6 +22,9 @@ Array = NDArray[Any]
 MARGIN = 4
 """Pixels around a part that its products need: two of the filter, one of the edge, one of the slope."""
 
+SMOOTHED = 0.625
+"""What 3 x 3 binomial means leave of the spread of :func:`corner_noise`: 20/32 of its variance along each axis."""
+
 FADING = np.array([0.5, 1.0, 0.1], dtype=np.float32)
 """Share of the bias of short pairs on forest, grass and rock."""
 
@@ -192,7 +195,8 @@ def _mixed(name: str, free: Array, covered: Array, weight: Array) -> Array:
 def pixel_spread(world: World, part: Part, lying: Base) -> Array:
     """Return the standard deviation of the velocity that decorrelation leaves in each pixel of a part, m year-1."""
     found = statistics(world, meet(world, part, lying))
-    return np.asarray(np.exp(found["velocity"]) * np.float32(world.track.wavelength / (4 * np.pi)))
+    kept = SMOOTHED if world.track.smoothed else 1.0
+    return np.asarray(np.exp(found["velocity"]) * np.float32(kept * world.track.wavelength / (4 * np.pi)))
 
 
 def corner_noise(part: Part, key: int) -> Array:

@@ -78,13 +78,15 @@ def products(
     Scene
         ``cube``: DataTree with a node per track: ``velocity`` and ``velocity_sigma`` (m year-1, positive toward the
         satellite), ``temporal_coherence``, ``gradient_y`` and ``gradient_x`` (rad m-1 year-1, on the edges half a
-        pixel further along the index), ``gradient_coherence_y/x``, ``gradient_z_y/x``, ``elevation`` (m), all (y, x)
-        float32, and ``los`` (component, y, x). The velocity is missing below the product's threshold of temporal
-        coherence (in three tracks of five) and in layover and shadow (in seven of ten); ``gradient_y`` in the
+        pixel further along the index), ``gradient_coherence_y/x``, ``gradient_z_y/x``, ``stack_years``, ``elevation``
+        (m), all (y, x) float32, ``pair_count``, and ``los`` (component, y, x). The velocity is missing below the
+        product's threshold of temporal coherence (in three tracks of five) and in layover and shadow (in seven of
+        ten); ``gradient_y`` in the
         last row, ``gradient_x`` in the last column; ``gradient_z`` near the alias limit. ``truth``: as for
         :func:`scene`, with a row for each distractor; :func:`reference_inventory` takes out what an inventory is
-        scored against. ``snr_<track>`` is ``|los_velocity|`` over the root of the variance that weather (half its
-        structure function at the feature's length) and decorrelation (of the mean over its pixels) leave.
+        scored against. ``snr_<track>`` is ``|los_velocity| / sqrt(D/2)``, D the structure function of the
+        velocity's noise at the feature's length: that of the weather, and twice the mean variance that decorrelation
+        leaves in its pixels.
 
     Raises
     ------
@@ -137,6 +139,10 @@ def _cube(built: Built, world: World, chunks: Chunks | None) -> xr.Dataset:
     track = world.track
     los = geometry.los_vector(track.heading, track.incidence).astype(np.float32)
     rows["los"] = schema.label(schema.LOS, _everywhere(los, world.shape, chunks))
+    first, second = track.pairs.T
+    total = np.float32(np.sum(track.years[second] - track.years[first]))
+    for row, value in ((schema.STACK_YEARS, total), (schema.PAIR_COUNT, np.int32(len(track.pairs)))):
+        rows[row.name] = schema.label(row, _everywhere(value, world.shape, chunks))
     ds = xr.Dataset(rows).assign_coords(component=list(schema.COMPONENTS), **built.place.axes())
     ds.attrs = {
         "wavelength": track.wavelength,
@@ -164,13 +170,16 @@ def _gradient_attrs() -> dict[str, Any]:
     }
 
 
-def _everywhere(los: Array, shape: tuple[int, int], chunks: Chunks | None) -> xr.DataArray:
-    values: Any = np.broadcast_to(los[:, None, None], (3, *shape)).copy() if chunks is None else None
+def _everywhere(value: Any, shape: tuple[int, int], chunks: Chunks | None) -> xr.DataArray:
+    """Return a number, or a vector of components, as a map that is the same everywhere."""
+    one = np.asarray(value)[..., None, None]
+    whole = (*one.shape[:-2], *shape)
+    values: Any = np.broadcast_to(one, whole).copy() if chunks is None else None
     if chunks is not None:
         import dask.array as da
 
-        values = da.broadcast_to(los[:, None, None], (3, *shape), chunks=(3, *_sizes(shape, chunks)))
-    return xr.DataArray(values, dims=("component", "y", "x"))
+        values = da.broadcast_to(one, whole, chunks=(*one.shape[:-2], *_sizes(shape, chunks)))
+    return xr.DataArray(values, dims=("component", "y", "x")[-len(whole) :])
 
 
 def _sizes(shape: tuple[int, int], chunks: Chunks) -> tuple[tuple[int, ...], ...]:

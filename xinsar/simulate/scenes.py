@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xinsar.schema import YEAR_IN_DAYS
-from xinsar.simulate import atmosphere, deformation, fields, geometry, network, noise, terrain, worlds
+from xinsar.simulate import atmosphere, deformation, fields, geometry, network, noise, spread, terrain, worlds
 from xinsar.simulate.frame import CRS, SPACING, frame
 from xinsar.simulate.looks import HEADINGS, START, WAVELENGTH
 from xinsar.simulate.noise import FORESHORTENED, THERMAL
@@ -83,8 +83,8 @@ def scene(
         id, geometry, class, ignore, area (m2), behaviour, slope and aspect (degree), velocity (mean over body and time,
         downslope, m year-1), peak_velocity, length (m), and for each track sensitivity (1), los_velocity
         (mean, m year-1, positive toward) and snr. The latter is ``|los_velocity| / sqrt(D/2)``, D the
-        structure function at the body's length of the velocity noise that the atmosphere leaves (12 D_date/(N
-        T**2)).
+        structure function at the body's length of the velocity's noise: what the atmosphere leaves, 12 D_date/(N
+        T**2), and what decorrelation leaves in pixels of the body, twice their mean variance.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def scene(
     seen = [_track(seed, name, ground, bodies, network.TIERS[tier]) for name in names]
     place = frame(shape)
     cubes = {track.name: cube(track, ground.elevation, place, sizes, unwrapped=unwrapped) for track in seen}
-    return Scene(xr.DataTree.from_dict(cubes), _truth(bodies, seen))
+    return Scene(xr.DataTree.from_dict(cubes), _truth(bodies, seen, network.TIERS[tier]))
 
 
 def _check_plain(*, distractors: bool, density: str | float, elevation: xr.DataArray | None) -> None:
@@ -190,7 +190,7 @@ def _law(
     return noise.Decorrelation(*map(noise.at_corners, (floor, memory, quality)))
 
 
-def _truth(bodies: list[deformation.Body], tracks: list[Track]) -> geopandas.GeoDataFrame:
+def _truth(bodies: list[deformation.Body], tracks: list[Track], tier: network.Tier) -> geopandas.GeoDataFrame:
     import geopandas
 
     columns: dict[str, Any] = {
@@ -206,7 +206,7 @@ def _truth(bodies: list[deformation.Body], tracks: list[Track]) -> geopandas.Geo
         "peak_velocity": np.array([b.velocity.max() for b in bodies]) * _mean_rate(tracks),
     }
     for track in tracks:
-        columns |= _seen(bodies, track)
+        columns |= _seen(bodies, track, tier)
     place = frame((tracks[0].body.shape[0], tracks[0].body.shape[1]))
     outlines = [place.outline(b.window, b.moving) for b in bodies]
     return geopandas.GeoDataFrame(columns, geometry=outlines, crs=CRS)
@@ -222,7 +222,7 @@ def _mean_rate(tracks: list[Track]) -> Array:
     return np.asarray(np.mean([_rate(track) for track in tracks], axis=0))
 
 
-def _seen(bodies: list[deformation.Body], track: Track) -> dict[str, Array]:
+def _seen(bodies: list[deformation.Body], track: Track, tier: network.Tier) -> dict[str, Array]:
     """Return what one track sees of each body: sensitivity, mean velocity toward it, signal over noise."""
     geometry_of = {"heading": track.heading, "incidence": track.incidence}
     los = np.array([deformation.los_velocity(b, **geometry_of)[b.moving].mean() for b in bodies]) * _rate(
@@ -230,11 +230,19 @@ def _seen(bodies: list[deformation.Body], track: Track) -> dict[str, Array]:
     )
     years = (track.dates[-1] - track.dates[0]) / np.timedelta64(1, "D") / YEAR_IN_DAYS
     length = np.array([body.length for body in bodies])
-    spread = atmosphere.structure_function(track.weather, length) * 12 / (track.dates.size * years**2)
+    weather = atmosphere.structure_function(track.weather, length) * 12 / (track.dates.size * years**2)
+    pixels = np.array([_pixel_noise(body, track, tier) for body in bodies], dtype=float)
     return {
         f"sensitivity_{track.name}": np.array(
             [geometry.sensitivity(b.slope, b.aspect, **geometry_of) for b in bodies], dtype=float
         ),
         f"los_velocity_{track.name}": los,
-        f"snr_{track.name}": np.abs(los) / np.sqrt(spread / 2),
+        f"snr_{track.name}": np.abs(los) / np.sqrt(weather / 2 + pixels),
     }
+
+
+def _pixel_noise(body: deformation.Body, track: Track, tier: network.Tier) -> float:
+    """Return the variance that decorrelation leaves in a pixel of the velocity, mean over a body, (m year-1)2."""
+    law = (values[body.window][body.moving] for values in track.law)
+    sigma = np.exp(spread.table(tier).at(*law)["velocity"]) * (track.wavelength / (4 * np.pi))
+    return float(np.mean(sigma.astype(float) ** 2))

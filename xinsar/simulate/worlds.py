@@ -29,9 +29,6 @@ Array = NDArray[Any]
 HELD = 1024 * 1024
 """Pixels up to which the ground of a whole scene is made at once, to put features on it."""
 
-CORRELATED = 4.0
-"""Pixels over which the noise of decorrelation is correlated."""
-
 FEWER = 0.3
 """Share of the distractors of a scene to train on that other scenes have."""
 
@@ -279,7 +276,7 @@ def _seen(built: Built, world: ground.World) -> dict[str, Array]:
 
 
 def _pixel_noise(built: Built, world: ground.World, feature: Feature) -> float:
-    """Return the variance that decorrelation leaves in the mean velocity over a feature, (m year-1)2."""
+    """Return the variance that decorrelation leaves in a pixel of the velocity, mean over a feature, (m year-1)2."""
     part = ground.part_of(feature.body.window)
     if built.lying is None:
         here = ground.base(world.land, world.cover, part)
@@ -288,7 +285,7 @@ def _pixel_noise(built: Built, world: ground.World, feature: Feature) -> float:
         held = tuple(slice(int(v[0]) + edge, int(v[-1]) + edge + 1) for v in (part.rows, part.columns))
         here = ground.Base(*(layer[held] for layer in built.lying))
     sigma = ground.pixel_spread(world, part, here)[_INNER, _INNER][feature.inside]
-    return float(np.sum(sigma.astype(float) ** 2) * CORRELATED / sigma.size**2)
+    return float(np.mean(sigma.astype(float) ** 2))
 
 
 def noise_structure(world: ground.World, distances: Array) -> Array:

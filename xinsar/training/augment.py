@@ -23,6 +23,10 @@ KINDS = {
 }
 """Inputs that are there or missing together."""
 
+NO_TRACK, NO_KIND, NO_TERRAIN = 0.3, 0.25, 0.1
+"""Share of samples in which one of two tracks is missing, in which the gradients or the velocities are, and in which
+the terrain is."""
+
 
 class Input(NamedTuple):
     """Which input a layer of a sample holds: its name, and the slot of its track (None: of the ground)."""
@@ -99,9 +103,9 @@ def draw(
 ) -> tuple[Any, Any]:
     """Return a sample after random changes: layers (layer, y, x) and targets (field, y, x).
 
-    All eight mirrors and turns; each track's sign reversed in half of the samples; tracks exchanged in half; in
-    two of five one track is missing, in a third the gradients or the velocities are, in a sixth the terrain. Inputs
-    that are ``needed`` never go missing.
+    All eight mirrors and turns; each track's sign reversed in half of the samples; tracks exchanged in half; what is
+    missing how often say :data:`NO_TRACK`, :data:`NO_KIND` and :data:`NO_TERRAIN`. Inputs that are ``needed`` never
+    go missing.
     """
     for axis, number in (("y", 1), ("x", 2)):
         if rng.random() < 0.5:
@@ -123,11 +127,11 @@ def draw(
 
 def _with_gaps(rng: np.random.Generator, layers: Any, inputs: Sequence[Input], tracks: Sequence[int]) -> Any:
     """Return layers with a track, a kind of inputs or the terrain missing; something to see is always left."""
-    if len(tracks) == 2 and rng.random() < 0.4:
+    if len(tracks) == 2 and rng.random() < NO_TRACK:
         layers = drop(layers, inputs, track=int(rng.integers(2)))
     lacking = rng.random()
-    if lacking < 1 / 3 and {"velocity", "gradient_y"} <= {each.name for each in inputs}:
-        layers = drop(layers, inputs, kind="gradient" if lacking < 1 / 6 else "velocity")
-    if rng.random() < 1 / 6:
+    if lacking < NO_KIND and {"velocity", "gradient_y"} <= {each.name for each in inputs}:
+        layers = drop(layers, inputs, kind="gradient" if lacking < NO_KIND / 2 else "velocity")
+    if rng.random() < NO_TERRAIN:
         layers = drop(layers, inputs, kind="terrain")
     return layers

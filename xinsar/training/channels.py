@@ -18,6 +18,8 @@ def channels_of(
     inputs: Sequence[Input],
     card: ModelCard,
     extremes: Mapping[Input, tuple[float, float]] | None = None,
+    *,
+    inside: Any = 1,
 ) -> Any:
     """Return the channels of a card, float32 (channel, y, x), of layers (layer, y, x) with NaN where missing.
 
@@ -29,13 +31,15 @@ def channels_of(
         Says how each channel is normalised and filled.
     extremes
         Least and largest value of inputs that are normalised by them.
+    inside
+        1 on the image, 0 in the padding around it, (y, x) or one number for all.
     """
     place = {each: k for k, each in enumerate(inputs)}
     finite = np.isfinite(layers)
     out = np.empty((len(card.inputs), *layers.shape[1:]), np.float32)
     for channel, plane in zip(card.inputs, out, strict=True):
         if channel.made:
-            plane[:] = _made(channel, finite, place)
+            plane[:] = inside if channel.name == "inside" else _made(channel, finite, place)
             continue
         each = Input(channel.name, channel.track)
         known = finite[place[each]]
@@ -46,8 +50,6 @@ def channels_of(
 
 def _made(channel: Channel, finite: Any, place: Mapping[Input, int]) -> Any:
     """Return a channel that tells where others are there."""
-    if channel.name == "inside":
-        return 1
     of_track = {each.name: k for each, k in place.items() if each.track == channel.track}
     if channel.name == "valid":
         return finite[list(of_track.values())].any(axis=0)

@@ -74,6 +74,8 @@ class TrainingPart:
     ----------
     crop
         Rows and columns of what is shown at once; multiples of the network's stride.
+    margin
+        Pixels by which crops may reach beyond the edge of a scene, as windows do beyond the edge of an image.
     batch
         Crops in a batch.
     steps
@@ -103,6 +105,7 @@ class TrainingPart:
     """
 
     crop: tuple[int, int] = (128, 128)
+    margin: int = 0
     batch: int = 16
     steps: int = 6000
     minutes: float = 0.0
@@ -239,7 +242,7 @@ def _check_training(training: TrainingPart) -> None:
     for name in ("batch", "steps", "every", "patience"):
         if getattr(training, name) < 1:
             raise ValueError(f"training.{name}: expected 1 or more, got {getattr(training, name)}")
-    for name in ("minutes", "decay", "workers", "threads"):
+    for name in ("minutes", "decay", "workers", "threads", "margin"):
         if not getattr(training, name) >= 0:
             raise ValueError(f"training.{name}: expected 0 or more, got {getattr(training, name)}")
     for name, legal in (("logger", LOGGERS), ("precision", PRECISIONS)):

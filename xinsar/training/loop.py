@@ -26,8 +26,10 @@ from xinsar.training.samples import Samples
 class Crops(Dataset[Any]):
     """Crops of the samples after random changes: crop k is the same in every process and run."""
 
-    def __init__(self, samples: Samples, card: Any, *, crop: tuple[int, int], number: int, seed: int) -> None:
-        self.samples, self.card, self.number, self.seed = samples, card, number, seed
+    def __init__(
+        self, samples: Samples, card: Any, *, crop: tuple[int, int], number: int, seed: int, margin: int = 0
+    ) -> None:
+        self.samples, self.card, self.number, self.seed, self.margin = samples, card, number, seed, margin
         self.crop = min(crop[0], samples.shape[0]), min(crop[1], samples.shape[1])
         self.extremes = extremes_of(samples, card)
         self.needed = {augment.Input(c.name, c.track) for c in card.inputs if not (c.made or c.optional)}
@@ -37,14 +39,16 @@ class Crops(Dataset[Any]):
 
     def __getitem__(self, k: int) -> tuple[Any, Any, Any]:
         rng = np.random.default_rng([self.seed, k])
-        corner = tuple(
-            int(rng.integers(n - c + 1)) for n, c in zip(self.samples.shape, self.crop, strict=True)
+        y, x = (
+            int(rng.integers(-self.margin, n - c + 1 + self.margin))
+            for n, c in zip(self.samples.shape, self.crop, strict=True)
         )
-        sample = self.samples.crop(int(rng.integers(len(self.samples))), (corner[0], corner[1]), self.crop)
-        both = np.concatenate([sample.fields, sample.weight[None]])
+        sample = self.samples.crop(int(rng.integers(len(self.samples))), (y, x), self.crop)
+        inside = self.samples.inside((y, x), self.crop)
+        both = np.concatenate([sample.fields, sample.weight[None], inside[None]])
         inputs = self.samples.inputs
         layers, both = augment.draw(rng, sample.layers, inputs, both, needed=self.needed)
-        return channels_of(layers, inputs, self.card, self.extremes), both[:-1], both[-1]
+        return channels_of(layers, inputs, self.card, self.extremes, inside=both[-1]), both[:-2], both[-2]
 
 
 class Rest(Sampler[int]):
@@ -178,7 +182,7 @@ class End(lightning.Callback):
 
 
 class Whole(Dataset[Any]):
-    """Whole scenes, unchanged, for validation."""
+    """Whole scenes, unchanged, for validation; around each lies the padding that detection gives it."""
 
     def __init__(self, samples: Samples, card: Any, extremes: Mapping[Any, Any]) -> None:
         self.samples, self.card, self.extremes = samples, card, extremes
@@ -187,8 +191,11 @@ class Whole(Dataset[Any]):
         return len(self.samples)
 
     def __getitem__(self, k: int) -> tuple[Any, Any, Any]:
-        sample = self.samples[k]
-        channels = channels_of(sample.layers, self.samples.inputs, self.card, self.extremes)
+        rows, columns = self.samples.shape
+        halo = -(-self.card.halo // self.card.multiple) * self.card.multiple
+        corner, shape = (-halo, -halo), (rows + 2 * halo, columns + 2 * halo)
+        sample, inside = self.samples.crop(k, corner, shape), self.samples.inside(corner, shape)
+        channels = channels_of(sample.layers, self.samples.inputs, self.card, self.extremes, inside=inside)
         return channels, sample.fields, sample.weight
 
 
@@ -244,7 +251,7 @@ def _learn(learner: Learner, samples: Mapping[str, Samples], last: Mapping[str, 
     number, first = own.steps * own.batch, 0 if last is None else int(last["global_step"]) * own.batch
     if first:
         learner.say(f"going on after step {first // own.batch} of {own.steps}")
-    crops = Crops(samples["train"], card, crop=own.crop, number=number, seed=own.seed)
+    crops = Crops(samples["train"], card, crop=own.crop, number=number, seed=own.seed, margin=own.margin)
     scenes = Whole(samples["val"], card, crops.extremes)
     shown = DataLoader(
         crops,

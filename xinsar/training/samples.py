@@ -289,11 +289,25 @@ class Samples:
         return self.crop(number, (0, 0), self.shape)
 
     def crop(self, number: int, corner: tuple[int, int], shape: tuple[int, int]) -> Sample:
-        """Return a part of a sample, in memory."""
-        box = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
+        """Return a part of a sample, in memory; beyond the sample all is missing, and nothing is learnt."""
+        ends = [(c, c + n, size) for c, n, size in zip(corner, shape, self.shape, strict=True)]
+        box = tuple(slice(max(a, 0), max(min(b, size), 0)) for a, b, size in ends)
+        beyond = [(max(-a, 0), max(b - size, 0)) for a, b, size in ends]
         arrays = self._layers, self._fields, self._weight
-        parts = (np.asarray(a[(number, ..., *box)], np.float32) for a in arrays)
-        return Sample(*parts)
+        layers, fields, weight = (np.asarray(a[(number, ..., *box)], np.float32) for a in arrays)
+        return Sample(
+            np.pad(layers, [(0, 0), *beyond], constant_values=np.nan),
+            np.pad(fields, [(0, 0), *beyond]),
+            np.pad(weight, beyond),
+        )
+
+    def inside(self, corner: tuple[int, int], shape: tuple[int, int]) -> Any:
+        """Return which pixels of a part lie on the sample, float32 (y, x)."""
+        on = [
+            (c + np.arange(n) >= 0) & (c + np.arange(n) < size)
+            for c, n, size in zip(corner, shape, self.shape, strict=True)
+        ]
+        return np.outer(*on).astype(np.float32)
 
 
 def collect(

@@ -386,6 +386,24 @@ def test_elevation_in_feet_is_an_error():
         plot.detections(table(), pyramid().assign_attrs(units="ft"))
 
 
+def test_scores_stand_beside_outlines():
+    from shapely.geometry import box
+
+    shapes = [box(480_100, 5_199_700, 480_200, 5_199_800), box(480_300, 5_199_500, 480_400, 5_199_600)]
+    found = table(*shapes).assign(score=[0.915, 0.5])
+
+    def written(**options):
+        ax = plot.detections(found, pyramid(), **options)
+        return {text.get_text(): text.xy for text in ax.texts}
+
+    assert written() == {"0.92": (480_100, 5_199_800), "0.50": (480_300, 5_199_600)}
+    assert written(scores=False) == {}
+    assert not plot.detections(found.drop(columns="score"), pyramid()).texts
+    many = found.iloc[[0, 1] * 30].reset_index(drop=True)
+    assert not plot.detections(many, pyramid()).texts
+    assert len(plot.detections(many, pyramid(), scores=True).texts) == 60
+
+
 # --- hot spots
 
 

@@ -165,15 +165,14 @@ def _couple(limit: float) -> dict[str, Any]:
 
 
 def story(track: xr.Dataset, truth: Any) -> None:
-    """Draw one pair, the stack of all, and what the plain detection finds in it."""
-    from xinsar.detection import detect_threshold
-
+    """Draw one pair, the stack of all, and what the default model finds."""
     stack = track.insar.phase_gradient_stack().compute()
     figure, axes = _panels(3)
     _map(axes[0], track.phase[PAIR], "one interferogram of many", "phase (rad)", **_CYCLIC)
     strength = np.hypot(stack.gradient_z_x, stack.gradient_z_y)
     _map(axes[1], strength, "all pairs, stacked", "gradient / its error", cmap="magma", vmin=0, vmax=6)
-    plot.detections(detect_threshold(stack), track.elevation, truth=truth, ax=axes[2])
+    found = track.insar.detect(progress=False)
+    plot.detections(found, track.elevation, truth=truth, ax=axes[2])
     axes[2].set_title("", loc="left")
     axes[2].set(xticks=[], yticks=[], xlabel="", ylabel="")
     _save(figure, "story")

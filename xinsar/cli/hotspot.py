@@ -8,7 +8,7 @@ from typing import Any
 
 from xinsar.cli.options import Parsers, add_command, add_quiet, progress_of
 from xinsar.cli.results import ending_of, sizes, writer_of
-from xinsar.cli.sources import is_cube, is_points
+from xinsar.cli.sources import open_source
 from xinsar.cli.tables import TABLES, point_table, write_table
 
 
@@ -59,7 +59,8 @@ def _hotspot(options: argparse.Namespace) -> None:
     from xinsar import getis_ord
 
     _check_out(options)
-    ds = _only(_open_field(options), options.variable)
+    source = open_source(options.source, track=options.track, product=options.product, chunks=options.chunks)
+    ds = _only(source, options.variable)
     _check_kind(options, points="point" in ds.dims)
     target = _target(options.target)
     names = ("distance", "k", "weights", "fdr", "alpha")
@@ -120,19 +121,6 @@ def _check_picture(result: Any) -> None:
             f"--picture: expected a single map, but {drawn.name} has dims {drawn.dims}; choose a variable without the "
             "others with --variable, or leave --picture out"
         )
-
-
-def _open_field(options: argparse.Namespace) -> Any:
-    """Open SOURCE, whichever kind it is."""
-    from xinsar import open_cube, open_stack
-
-    if is_cube(options.source):
-        return open_cube(options.source, track=options.track)
-    if is_points(options.source, options.product):
-        from xinsar.readers.points import open_points
-
-        return open_points(options.source, product=options.product, chunks=options.chunks)
-    return open_stack(options.source, product=options.product)
 
 
 def _only(ds: Any, variable: str | None) -> Any:

@@ -23,12 +23,16 @@ def is_points(path: str, product: str) -> bool:
     return any(e in tables for e in endings) and all(side or e in tables for e, side in endings.items())
 
 
-def open_source(path: str, *, track: str | None = None, product: str = "auto") -> Any:
-    """Open one track of a cube, a product of rasters, or points, whichever ``path`` is."""
+def open_source(
+    path: str, *, track: str | None = None, product: str = "auto", chunks: int | None = None
+) -> Any:
+    """Open one track of a cube, a product of rasters, or points (``chunks`` at a time), whichever ``path`` is."""
     from xinsar import open_cube, open_points, open_stack
 
     if is_cube(path):
         return open_cube(path, track=track)
     if track is not None:
         raise ValueError(f"--track: expected a cube that holds several tracks, got {path}; leave it out")
-    return (open_points if is_points(path, product) else open_stack)(path, product=product)
+    if is_points(path, product):
+        return open_points(path, product=product, chunks=chunks)
+    return open_stack(path, product=product)

@@ -116,7 +116,9 @@ def test_the_shipped_weights_are_one_model():
     from xinsar.models import load_model
 
     folder = Path(xinsar.__file__).parent / "models" / "weights"
-    network, runtime = load_model(folder / "default.safetensors"), load_model(folder / "default.onnx")
+    network, runtime = get_model("default"), load_model(folder / "default.onnx")
+    assert "default" in list_models()
+    assert network.card == runtime.card == load_model(folder / "default.safetensors").card
     batch = np.random.default_rng(0).normal(size=(1, 18, 512, 512)).astype("f4")
     np.testing.assert_allclose(torch_runtime(network, network.card)(batch), runtime(batch), atol=1e-4)
 

@@ -1,4 +1,4 @@
-"""The card of the default model: what it looks at, and how values become channels (no torch)."""
+"""The default model: what it looks at, how values become channels (no torch), and the trained network itself."""
 
 from __future__ import annotations
 
@@ -50,3 +50,14 @@ def default_card(**changes: Any) -> ModelCard:
         "reference": "xinsar; centre-distance fields and watershed of the stitched fields",
     }
     return ModelCard("default", **{**entries, **changes})
+
+
+def trained() -> tuple[Any, ModelCard]:
+    """Return the network with the weights that come with xinsar, and its card."""
+    from importlib import resources
+
+    from xinsar.models.files import load_model
+
+    with resources.as_file(resources.files("xinsar.models") / "weights") as folder:
+        module = load_model(folder / "default.safetensors")
+    return module, module.card

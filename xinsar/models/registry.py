@@ -1,7 +1,7 @@
 """Models by name: a name stands for ``"module:builder"``, which is imported when somebody asks for it.
 
-A builder is a function of keywords (the options of the network, all with defaults) that returns an untrained torch
-module and its :class:`~xinsar.models.card.ModelCard`.
+A builder is a function of keywords (the options of the network, all with defaults) that returns a torch module and its
+:class:`~xinsar.models.card.ModelCard`: an untrained one, or one whose card names the architecture that it was made of.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 _BUILDERS: dict[str, str] = {
     "centre": "xinsar.models.centre:build",
+    "default": "xinsar.models.default:trained",
     "segnet": "xinsar.models.segnet:build",
     "unet": "xinsar.models.unet:build",
 }
@@ -48,7 +49,7 @@ def list_models() -> list[str]:
 
 
 def get_model(name: str, **options: Any) -> Any:
-    """Build a registered model, with fresh weights.
+    """Build a registered model: with fresh weights, but for ``"default"``, which has those that come with xinsar.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def get_model(name: str, **options: Any) -> Any:
         If torch is not installed.
     """
     module, card = builder_of(name)(**options)
-    module.card = card.replace(architecture=name, options=options)
+    module.card = card if card.architecture else card.replace(architecture=name, options=options)
     return module
 
 

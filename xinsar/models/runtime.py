@@ -105,7 +105,7 @@ def _unknown(name: str) -> str:
             f"model: {name!r} is an architecture without weights in this installation; train it and give the path of "
             "its weights"
         )
-    known = ", ".join(map(repr, ["default", *list_models()]))
+    known = ", ".join(map(repr, list_models()))
     return f"model: expected a path of weights, a callable, or a name among {known}, got {name!r}"
 
 

@@ -21,7 +21,7 @@ class ModelPart:
     Parameters
     ----------
     name
-        One of :func:`xinsar.models.list_models`.
+        One of :func:`xinsar.models.list_models`; ``"default"`` goes on from the weights that come with xinsar.
     options
         Keywords of its builder.
     card

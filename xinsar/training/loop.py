@@ -230,7 +230,7 @@ def train(
     lightning.seed_everything(own.seed, workers=True, verbose=False)
     network = get_model(recipe.model.name, **recipe.model.options)
     network.card = network.card.replace(**recipe.model.card)
-    network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last).train()
     learner = Learner(network, recipe, say)
     if last is None or not checkpoints.is_done(last, own):
         _learn(learner, samples, last)
@@ -238,7 +238,7 @@ def train(
     learner.load_state_dict(best["state_dict"])
     found = {name: float(value) for name, value in best["found"].items()}
     kept = learner.mean.module.eval()
-    kept.card = network.card.replace(threshold=found["threshold"])
+    kept.card = network.card.replace(threshold=found["threshold"], min_score=0.0, calibration=(1.0, 0.0))
     _draw(folder)
     end = torch.load(folder / checkpoints.LAST, weights_only=False, map_location="cpu")
     return Trained(kept, found, int(best["global_step"]), float(end["minutes"]))

@@ -502,6 +502,7 @@ def main() -> None:
     import motion
     import residuals
     import series
+    import simslide
     import simulation
 
     corrections.main()
@@ -511,6 +512,7 @@ def main() -> None:
     inventories.main()
     residuals.main()
     series.main()
+    simslide.simslide()
     simulation.main()
     geometry_drawings.main()
     motion.main()

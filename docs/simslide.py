@@ -33,7 +33,7 @@ def simslide(model: str = "default") -> None:
             ax.set_title(f"{tier}, {name}", fontsize=10)
         _panel(row[2], hillshade(cube["ascending"].to_dataset().elevation), cmap="gray", vmin=-0.25, vmax=1.1)
         found = finder.find(cube, (finder.default,))[finder.default]
-        _bodies(row[2], found, truth)
+        _bodies(row[2], found[found["score"] >= finder.least], truth)
     figure.colorbar(image, ax=axes[:, :2], location="bottom", shrink=0.5, aspect=40, pad=0.01).set_label(
         "velocity, mm/year toward the satellite"
     )

@@ -151,7 +151,7 @@ def test_pictures(detect, cube):
         (("one.zarr", "found.gpkg", "--threshold", "2"), "threshold: expected"),
         (("one.zarr", "found.gpkg", "--threshold", "0"), "everything would be found"),
         (("one.zarr", "found.gpkg", "--batch-size", "0"), "batch_size: expected"),
-        (("one.zarr", "found.gpkg", "--model", "nosuch"), "or a name among 'default'"),
+        (("one.zarr", "found.gpkg", "--model", "nosuch"), "or a name among 'centre', 'default'"),
         (("one.zarr", "found.gpkg", "--model", "nosuch.onnx"), "there is no file nosuch.onnx"),
         (
             ("one.zarr", "found.gpkg", "--picture", "found.txt"),

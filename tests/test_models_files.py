@@ -215,7 +215,7 @@ def test_runtime_of_other_things():
 
 def test_unknown_names_and_names_without_weights(monkeypatch):
     monkeypatch.setattr(names, "_BUILDERS", {"toy": "a:b"})
-    with pytest.raises(ValueError, match="or a name among 'default', 'toy', got 'defualt'"):
+    with pytest.raises(ValueError, match="or a name among 'toy', got 'defualt'"):
         runtimes.runtime_of("defualt")
     with pytest.raises(ValueError, match="'toy' is an architecture without weights in this installation"):
         runtimes.runtime_of("toy")

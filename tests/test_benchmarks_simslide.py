@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ gpd = pytest.importorskip("geopandas")
 box = pytest.importorskip("shapely.geometry").box
 simslide = pytest.importorskip("benchmarks.simslide", reason="the benchmarks are not part of the wheel")
 
+import xinsar.models  # noqa: E402
+from benchmarks import simslide_card  # noqa: E402
 from benchmarks import simslide_data as data  # noqa: E402
 from benchmarks import simslide_models as models  # noqa: E402
 from benchmarks import simslide_noise as noise  # noqa: E402
@@ -20,6 +24,7 @@ from benchmarks import simslide_results as results  # noqa: E402
 from benchmarks import simslide_run as running  # noqa: E402
 from benchmarks import simslide_scores as scores  # noqa: E402
 from xinsar.inventory import evaluate_inventory  # noqa: E402
+from xinsar.models.card import ModelCard  # noqa: E402
 
 CRS = "EPSG:32647"
 
@@ -386,3 +391,28 @@ def test_slides_lie_on_real_noise_of_25_m(real_data: Any, name: str) -> None:
         np.testing.assert_array_equal(np.isnan(node.velocity), np.isnan(before))
     assert place.tracks == tuple(cube.children)
     assert max(cube[place.tracks[0]].velocity.shape) == place.side
+
+
+def test_a_card_gets_advice_from_validation_tiles(tmp_path: Any) -> None:
+    """The advice is that of the largest F1; detections used as the card says score just that."""
+    weights = Path(xinsar.models.__file__).with_name("weights")
+    for name in ("default.json", "default.onnx"):
+        shutil.copy(weights / name, tmp_path)
+    path = tmp_path / "default.json"
+    before = ModelCard.read(path)
+    before.replace(calibration=(1.0, 0.0), min_score=0.0, threshold=0.9).write(path)
+    assert simslide_card.main([str(path), "--tiles", "6", "--workers", "0", "--cache", str(tmp_path)]) == 0
+    card = ModelCard.read(path)
+    assert card.threshold in models.THRESHOLDS
+    assert 0 < card.min_score < 1
+    assert card.calibration != (1.0, 0.0)
+    assert card.weights == before.weights
+    said = float(card.training["chosen"].split("IoU .5: ")[1].split(")")[0])
+    model = models.Model(str(tmp_path / "default.onnx"))
+    job = running.Job((model,), (("test", running.ALL),), ((card.threshold,),), str(tmp_path))
+    sheet = (
+        running.Crew(0).tables(data.places("val", "medium", 6), job).sheet(model.name, "test", card.threshold)
+    )
+    kept = sheet.found[sheet.found["score"] >= card.min_score].reset_index(drop=True)
+    rows = evaluate_inventory(kept, sheet.truth, iou=(0.5,), min_snr=scores.MIN_SNR)
+    assert rows.loc["iou_0.5", "f1"] == pytest.approx(said, abs=6e-4)

@@ -8,7 +8,8 @@ import pytest
 import xarray as xr
 
 import xinsar
-from benchmarks import simslide_noise as noise
+
+noise = pytest.importorskip("benchmarks.simslide_noise", reason="the benchmarks are not part of the wheel")
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
 

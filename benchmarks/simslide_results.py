@@ -103,6 +103,7 @@ TILES: tuple[_Row, ...] = (
     ("AP30", ("average_precision", "mask", "AP30")),
     ("AP50", ("average_precision", "mask", "AP50")),
     ("AP50:95", ("average_precision", "mask", "AP50:95")),
+    ("false alarms at recall .8", ("false_alarms", "per_1000_km2_at_recall")),
     ("pixel F1", ("pixels", "f1")),
     ("boundary F", ("boundary", "f")),
     ("calibration", ("calibration_error",)),
@@ -133,11 +134,11 @@ def table(records: Iterable[Mapping[str, Any]]) -> str:
         for tier in data.TIERS
     ]
     others = [r for r in tiles if r["split"] != "test"]
-    parts.append(_section("Other inputs, other track, other wavelengths", others, TILES[:9], split=True))
+    parts.append(_section("Other inputs, other track, other wavelengths", others, TILES[:10], split=True))
     parts.append(
         _section("Survey scenes", [r for r in records if r["split"] == "survey"], SURVEY, split=True)
     )
-    parts.append(_section("Half-real scenes", half, TILES[:9], split=True))
+    parts.append(_section("Half-real scenes", half, TILES[:10], split=True))
     parts += [
         _recalls(tier, [r for r in tiles if r["tier"] == tier and r["split"] == "test"])
         for tier in data.TIERS

@@ -513,6 +513,7 @@ def main() -> None:
     residuals.main()
     series.main()
     simslide.simslide()
+    simslide.survey()
     simulation.main()
     geometry_drawings.main()
     motion.main()

@@ -41,6 +41,17 @@ def simslide(model: str = "default") -> None:
     _save(figure, "simslide")
 
 
+def survey() -> None:
+    """Draw what the default model finds in a survey scene of 1024 x 1024 pixels, its scores, and the truth."""
+    made = xinsar.simulate.products(
+        18, shape=(1024, 1024), tier="medium", density="survey", draws="test", chunks=512
+    )
+    found = xinsar.detect(made.cube, progress=False)
+    reference = xinsar.simulate.reference_inventory(made.truth)
+    ax = xinsar.plot.detections(found, made.cube["ascending"].elevation, truth=reference)
+    _save(ax.figure, "survey")
+
+
 def _panel(ax: Any, layer: Any, **style: Any) -> Any:
     x, y = layer.x.values, layer.y.values
     half = data.PIXEL / 2
@@ -90,3 +101,4 @@ def _legend(ax: Any) -> None:
 
 if __name__ == "__main__":
     simslide(*sys.argv[1:2])
+    survey()

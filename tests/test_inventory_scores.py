@@ -492,6 +492,16 @@ def test_scores_that_cannot_be_calibrated():
         calibrate_scores(found, table(square(900, 0)))
     with pytest.raises(ValueError, match="iou"):
         calibrate_scores(found, truth, iou=2.0)
+    with pytest.raises(ValueError, match=r"score: expected probabilities within 0\.\.1, got 0\.2\.\.5"):
+        calibrate_scores(found.assign(score=[5.0, 0.2]), truth)
+
+
+def test_few_detections_make_no_one_sure():
+    """Scores that part right from wrong without error have no line of largest likelihood; the answer stays finite."""
+    found = table(square(0, 0), square(50, 0), score=[0.9, 0.2])
+    slope, offset = calibrate_scores(found, table(square(0, 0)))
+    told = [1 / (1 + np.exp(-(slope * np.log(s / (1 - s)) + offset))) for s in (0.9, 0.2)]
+    assert told == pytest.approx([2 / 3, 1 / 3], abs=1e-3)
 
 
 def test_calibration_of_nothing_and_of_no_probabilities():

@@ -149,3 +149,10 @@ def test_products_with_the_sensitivity():
         shown[0][:, 18:], maps[:, [0, 3, 4, 8, 11, 12]] * maps[:, [2, 2, 2, 10, 10, 10]]
     )
     torch.testing.assert_close(shown[0][:, 18:], shown[1][:, 18:])
+
+
+def test_options_that_cannot_be():
+    with pytest.raises(TypeError, match="options: the default model is trained and takes none, got width"):
+        get_model("default", width=3)
+    with pytest.raises(ValueError, match="depths: expected one number for each level below the first"):
+        get_model("centre", depths=(1,))

@@ -55,6 +55,11 @@ def test_paths_count_from_the_file(tmp_path):
         ),
         ({"training": {"minutes": -1}}, "training.minutes: expected 0 or more, got -1"),
         ({"training": {"threads": -1}}, "training.threads: expected 0 or more, got -1"),
+        ({"training": {"margin": -1}}, "training.margin: expected 0 or more, got -1"),
+        (
+            {"training": {"margin": 64, "crop": [128, 64]}},
+            r"training.margin: expected less than the sides of a crop \[128, 64\], got 64",
+        ),
         ({"training": {"rate": 0.0}}, "training.rate: expected a number above 0, got 0.0"),
         ({"training": {"average": 1.0}}, "training.average: expected a number from 0 to below 1, got 1.0"),
         ({"training": {"crop": [64]}}, r"training.crop: expected rows and columns, got \[64\]"),

@@ -211,13 +211,8 @@ def calibration_table(
 
     _check_options((iou,), "mask", None)
     bins = whole("bins", bins)
-    ranked = rank_all(found, truth, iou, min_snr)
-    if ranked.scores.size and not (ranked.scores.min() >= 0 and ranked.scores.max() <= 1):
-        raise ValueError(
-            f"score: expected probabilities within 0..1, got {ranked.scores.min():g}..{ranked.scores.max():g}"
-        )
-    kept = ~ranked.excused[0]
-    scores, right = ranked.scores[kept], ranked.right[0][kept].astype("f8")
+    scores, counted = _shares(found, truth, iou, min_snr)
+    right = counted.astype("f8")
     place = np.minimum((scores * bins).astype(int), bins - 1)
     count = np.bincount(place, minlength=bins)
     sums = [np.bincount(place, values, bins) for values in (scores, right)]
@@ -226,6 +221,17 @@ def calibration_table(
     return pd.DataFrame(
         {"low": edges[:-1], "high": edges[1:], "count": count, "score": means[0], "right": means[1]}
     )
+
+
+def _shares(found: GeoDataFrame, truth: GeoDataFrame, iou: float, min_snr: float) -> tuple[Array, Array]:
+    """Return the scores of the detections that count, checked to lie within 0..1, and which are right."""
+    ranked = rank_all(found, truth, iou, min_snr)
+    if ranked.scores.size and not (ranked.scores.min() >= 0 and ranked.scores.max() <= 1):
+        raise ValueError(
+            f"score: expected probabilities within 0..1, got {ranked.scores.min():g}..{ranked.scores.max():g}"
+        )
+    kept = ~ranked.excused[0]
+    return ranked.scores[kept], ranked.right[0][kept]
 
 
 def calibration_error(
@@ -276,8 +282,9 @@ def calibrate_scores(
 
     .. math:: p = \frac{1}{1 + e^{-(a \ln(s / (1 - s)) + b)}}
 
-    with the a and b of largest likelihood (Platt 1999). Give them to a model's card (``calibration``), and the scores
-    of its objects are how often such objects were right on these scenes.
+    with the a and b of largest likelihood, for targets a little within 0 and 1 (Platt 1999), so that few detections
+    make no one sure. Give them to a model's card (``calibration``), and the scores of its objects are how often such
+    objects were right on these scenes.
 
     Parameters
     ----------
@@ -294,7 +301,8 @@ def calibrate_scores(
     Raises
     ------
     ValueError
-        Where detections are all right or all wrong, or where higher scores are right less often.
+        Where detections are all right or all wrong, where higher scores are right less often, or scores lie outside
+        0..1.
 
     References
     ----------
@@ -309,25 +317,27 @@ def calibrate_scores(
     >>> found = gpd.GeoDataFrame({"score": [0.9, 0.8, 0.7, 0.6]}, geometry=places, crs="EPSG:32632")
     >>> slope, offset = calibrate_scores(found, truth)
     >>> round(slope, 2), round(offset, 2)
-    (1.64, -1.95)
+    (0.73, -0.87)
     """
     from scipy.optimize import minimize
 
     _check_options((iou,), "mask", None)
-    ranked = rank_all(found, truth, iou, min_snr)
-    kept = ~ranked.excused[0]
-    share, right = np.clip(ranked.scores[kept], 1e-6, 1 - 1e-6), ranked.right[0][kept]
+    scores, right = _shares(found, truth, iou, min_snr)
     if not (right.any() and not right.all()):
         raise ValueError(
             f"found: expected right and wrong detections, got {int(right.sum())} right of {right.size}; "
             "take more scenes"
         )
-    side, odds = np.where(right, 1.0, -1.0), np.log(share / (1 - share))
+    share = np.clip(scores, 1e-6, 1 - 1e-6)
+    odds, number = np.log(share / (1 - share)), right.sum()
+    target = np.where(right, (number + 1) / (number + 2), 1 / (right.size - number + 2))
 
     def loss(line: Array) -> tuple[float, Array]:
-        margin = side * (line[0] * odds + line[1])
-        pull = -side / (1 + np.exp(np.clip(margin, -500, 500)))
-        return float(np.logaddexp(0, -margin).mean()), np.array([(pull * odds).mean(), pull.mean()])
+        told = line[0] * odds + line[1]
+        off = 1 / (1 + np.exp(np.clip(-told, -500, 500))) - target
+        return float((np.logaddexp(0, told) - target * told).mean()), np.array(
+            [(off * odds).mean(), off.mean()]
+        )
 
     slope, offset = minimize(loss, [1.0, 0.0], jac=True, method="BFGS").x
     if not slope > 0:

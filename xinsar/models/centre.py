@@ -51,6 +51,10 @@ class CentreNet(nn.Module):
         products: Sequence[tuple[int, int]] = (),
     ) -> None:
         super().__init__()
+        if len(widths) < 2 or len(depths) != len(widths) - 1:
+            raise ValueError(
+                f"depths: expected one number for each level below the first of widths {widths}, got {depths}"
+            )
         first, *deeper = widths
         self.products = [list(side) for side in zip(*products, strict=True)]
         self.stem = nn.Sequential(

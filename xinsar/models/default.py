@@ -52,12 +52,17 @@ def default_card(**changes: Any) -> ModelCard:
     return ModelCard("default", **{**entries, **changes})
 
 
-def trained() -> tuple[Any, ModelCard]:
-    """Return the network with the weights that come with xinsar, and its card."""
+def trained(**options: Any) -> tuple[Any, ModelCard]:
+    """Return the network with the weights that come with xinsar, and its card; it takes no options."""
     from importlib import resources
 
     from xinsar.models.files import load_model
 
+    if options:
+        raise TypeError(
+            f"options: the default model is trained and takes none, got {', '.join(options)}; build a new network with "
+            "get_model('centre', ...)"
+        )
     with resources.as_file(resources.files("xinsar.models") / "weights") as folder:
         module = load_model(folder / "default.safetensors")
     return module, module.card

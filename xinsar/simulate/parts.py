@@ -81,10 +81,9 @@ def products(
         pixel further along the index), ``gradient_coherence_y/x``, ``gradient_z_y/x``, ``stack_years``, ``elevation``
         (m), all (y, x) float32, ``pair_count``, and ``los`` (component, y, x). The velocity is missing below the
         product's threshold of temporal coherence (in three tracks of five) and in layover and shadow (in seven of
-        ten); ``gradient_y`` in the
-        last row, ``gradient_x`` in the last column; ``gradient_z`` near the alias limit. ``truth``: as for
-        :func:`scene`, with a row for each distractor; :func:`reference_inventory` takes out what an inventory is
-        scored against. ``snr_<track>`` is ``|los_velocity| / sqrt(D/2)``, D the structure function of the
+        ten); ``gradient_y`` in the last row, ``gradient_x`` in the last column; ``gradient_z`` near the alias limit.
+        ``truth``: as for :func:`scene`, with a row for each distractor; :func:`reference_inventory` takes out what an
+        inventory is scored against. ``snr_<track>`` is ``|los_velocity| / sqrt(D/2)``, D the structure function of the
         velocity's noise at the feature's length: that of the weather, and twice the mean variance that decorrelation
         leaves in its pixels.
 

@@ -228,6 +228,11 @@ def _check(recipe: Recipe) -> None:
             "data.val_cubes: expected cubes for training and for validation, got those of one of them only"
         )
     _check_training(training)
+    if training.crop and training.margin >= min(training.crop):
+        raise ValueError(
+            f"training.margin: expected less than the sides of a crop {list(training.crop)}, got {training.margin}: "
+            "such crops would show nothing"
+        )
     for name, size in (("data.shape", data.shape), ("training.crop", training.crop)):
         if len(size) != 2 or min(size) < 1:
             raise ValueError(f"{name}: expected rows and columns, got {list(size)}")
